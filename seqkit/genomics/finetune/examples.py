@@ -10,7 +10,6 @@ Shape suffixes: L letters.
 
 import csv
 import dataclasses
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,18 +163,15 @@ def _table(stream: BinaryIO, file: str, columns: Columns) -> Iterator[Example]:
 def _rows(stream: BinaryIO, file: str) -> Iterator[tuple[str, list[str]]]:
     """The place and fields of every line that is not blank; the header says what separates fields."""
     separator = ""
-    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline=None)
-    try:
-        for number, line in enumerate(lines, start=1):
-            line = line.rstrip("\n")
-            if not line.strip():
-                continue
-            separator = separator or ("\t" if "\t" in line else ",")
-            yield f"line {number}", _fields(line, separator, file, number)
-    except UnicodeDecodeError as error:
-        raise errors.DataError("is neither a table in UTF-8 nor FASTA or FASTQ", file=file) from error
-    finally:
-        lines.detach()
+    for number, raw in enumerate(stream, start=1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise errors.DataError("is neither a table in UTF-8 nor FASTA or FASTQ", file=file) from error
+        if not line.strip():
+            continue
+        separator = separator or ("\t" if "\t" in line else ",")
+        yield f"line {number}", _fields(line, separator, file, number)
 
 
 def _fields(line: str, separator: str, file: str, number: int) -> list[str]:

@@ -27,9 +27,9 @@ from seqkit.training import loop
 __all__ = ["History", "TuneConfig", "tune"]
 
 #: Steps that are timed to see how many fit into the time.
-TIMED = 4
+TIMED = 8
 #: Share of the time that steps take; the rest is for evaluations.
-FOR_STEPS = 0.85
+FOR_STEPS = 0.8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -308,8 +308,8 @@ def _run(
             )
         except _Settled:
             built.eval()
-    if not judge.number:
-        # The time was over before the first evaluation.
+    if not history.evaluations or history.evaluations[-1]["step"] < history.steps:
+        # The time was over between two evaluations.
         history.evaluations.append({"step": history.steps, **judge()})
     history.best_step = int(history.evaluations[judge.best_number]["step"])
     return history
