@@ -124,11 +124,8 @@ def _tell(out: Path, result: Any) -> None:
         file=sys.stderr,
     )
     for found in done.evaluations[-1:]:
-        print(
-            f"seqkit: held out: {found['loss']:.4f} nats per token, "
-            f"{found['bits_per_base']:.4f} bits per base",
-            file=sys.stderr,
-        )
+        bits = f", {found['bits_per_base']:.4f} bits per base" if "bits_per_base" in found else ""
+        print(f"seqkit: held out: {found['loss']:.4f} nats per token{bits}", file=sys.stderr)
 
 
 @contextmanager

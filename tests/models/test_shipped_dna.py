@@ -34,6 +34,6 @@ def test_it_embeds_a_genome_at_once(tmp_path: Path) -> None:
     result = CliRunner().invoke(main.app, ["embed", str(GENOME), "-o", str(out)])
     assert result.exit_code == 0, result.output
     vectors = np.load(out)
-    assert vectors.shape == (1, 256)
+    assert vectors.shape == (1, 128)
     assert np.isfinite(vectors).all()
     assert vectors.std() > 0

@@ -82,5 +82,10 @@ def _measured(evaluations: Sequence[Mapping[str, float]]) -> list[str]:
     return [
         "| step | loss on held-out tokens (nats) | bits per base |",
         "|---|---|---|",
-        *(f"| {each['step']:,.0f} | {each['loss']:.4f} | {each['bits_per_base']:.4f} |" for each in shown),
+        *(f"| {each['step']:,.0f} | {each['loss']:.4f} | {_bits(each)} |" for each in shown),
     ]
+
+
+def _bits(found: Mapping[str, float]) -> str:
+    """Empty for overlapping tokens, which have no such figure."""
+    return f"{found['bits_per_base']:.4f}" if "bits_per_base" in found else "-"
