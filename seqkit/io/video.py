@@ -7,9 +7,7 @@ each is the one that is shown at its time.
 Shape suffixes: H rows, W columns.
 """
 
-import contextlib
 import dataclasses
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
+from seqkit.io.audio import opened
 
 __all__ = ["Frame", "has_sound", "has_video", "read_frames"]
 
@@ -51,13 +50,13 @@ def has_video(source: str | Path | bytes, *, file: str | None = None) -> bool:
     DataError
         if the file cannot be read or is no media file.
     """
-    with _opened(source, file) as container:
+    with opened(source, file) as container:
         return _stream(container) is not None
 
 
 def has_sound(source: str | Path | bytes, *, file: str | None = None) -> bool:
     """Whether there is an audio track; errors as `has_video`."""
-    with _opened(source, file) as container:
+    with opened(source, file) as container:
         return bool(container.streams.audio)
 
 
@@ -85,7 +84,7 @@ def read_frames(
     seqkit.errors.DataError: missing.mp4: no such file
     """
     name = _name(source, file)
-    with _opened(source, file) as container:
+    with opened(source, file) as container:
         stream = _stream(container)
         if stream is None:
             raise errors.DataError("has no video track", file=name)
@@ -97,25 +96,6 @@ def read_frames(
 
 def _name(source: str | Path | bytes, file: str | None) -> str:
     return file or ("-" if isinstance(source, bytes) else str(source))
-
-
-@contextlib.contextmanager
-def _opened(source: str | Path | bytes, file: str | None) -> Iterator[Any]:
-    name = _name(source, file)
-    if not isinstance(source, bytes):
-        if not Path(source).exists():
-            raise errors.DataError("no such file", file=name)
-        if not Path(source).is_file():
-            raise errors.DataError("is not a file", file=name)
-    opened = io.BytesIO(source) if isinstance(source, bytes) else str(source)
-    try:
-        container = av.open(opened, metadata_errors="replace")
-    except PermissionError as error:
-        raise errors.DataError("may not be read", file=name) from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise errors.DataError("is not an audio or video file, or is damaged", file=name) from error
-    with container:
-        yield container
 
 
 def _stream(container: Any) -> Any | None:
