@@ -222,7 +222,9 @@ class SourceAdapter(_HiddenAndSkips):
 
     def encode(self, inputs: Inputs) -> SourceContext:
         """Run the encoder."""
-        if inputs.sources is not None:
+        if inputs.encoder_kwargs is not None:
+            kwargs = {name: value.to(self.device) for name, value in inputs.encoder_kwargs.items()}
+        elif inputs.sources is not None:
             width = max(len(source) for source in inputs.sources)
             ids_BT = torch.full((len(inputs.sources), width), self._pad)
             mask_BT = torch.zeros((len(inputs.sources), width), dtype=torch.long)
@@ -230,8 +232,6 @@ class SourceAdapter(_HiddenAndSkips):
                 ids_BT[row, : len(source)] = torch.tensor(source)
                 mask_BT[row, : len(source)] = 1
             kwargs = {"input_ids": ids_BT.to(self.device), "attention_mask": mask_BT.to(self.device)}
-        elif inputs.encoder_kwargs is not None:
-            kwargs = {name: value.to(self.device) for name, value in inputs.encoder_kwargs.items()}
         else:
             raise errors.UsageError("an encoder-decoder model needs a source")
         hidden = self.model.get_encoder()(**kwargs, return_dict=True).last_hidden_state

@@ -90,8 +90,9 @@ class Inputs:
     prompts : token ids that generation continues, at least one each (for encoder-decoder models the decoder's
         start tokens).
     sources : token ids for the encoder, one row each; None for decoder-only models.
-    encoder_kwargs : instead of `sources`, keyword arguments for the model's encoder (audio features), whose
-        tensors have B rows.
+    encoder_kwargs : keyword arguments for the model's encoder (audio features), whose tensors have B rows.
+        `sources` that are given beside them are not encoded: they are what drafters and scorers may read of
+        the source in token ids (what CTC heard in the sound).
     """
 
     prompts: Sequence[Sequence[int]]

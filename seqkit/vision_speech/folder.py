@@ -1,0 +1,102 @@
+"""A speech model on disk: weights, sizes, card.
+
+Knows files; not training or searching.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from seqkit import errors
+from seqkit.io import atomic
+from seqkit.vision_speech.model import SpeechConfig, SpeechModel
+
+__all__ = ["MODEL_TYPE", "load_model", "save"]
+
+MODEL_TYPE = "seqkit-speech"
+_LARGEST_CONFIG = 1 << 20
+
+
+def save(folder: Path, model: SpeechModel, *, card: str, dtype: torch.dtype = torch.float16) -> None:
+    """Write a model's folder; weights are rounded to `dtype`, statistics of normalisation are not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = dict(model.named_parameters())
+    tensors = {
+        name: tensor.detach().cpu().to(dtype if name in parameters else tensor.dtype).contiguous().clone()
+        for name, tensor in model.state_dict().items()
+        if name != TIED
+    }
+    with atomic.atomic_path(folder / "model.safetensors") as path:
+        safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    config = {"model_type": MODEL_TYPE, **dataclasses.asdict(model.config)}
+    with atomic.atomic_file(folder / "config.json") as file:
+        file.write(json.dumps(config, indent=1).encode() + b"\n")
+    with atomic.atomic_file(folder / "README.md") as file:
+        file.write(card.encode())
+
+
+#: The output layer is the embedding, which is written once.
+TIED = "joint.lm_head.weight"
+
+
+def load_model(folder: Path) -> SpeechModel:
+    """A model from its folder, float32, in evaluation mode.
+
+    Raises
+    ------
+    DataError
+        when a file is missing or damaged, or weights do not fit the sizes; named.
+    """
+    config = _config(folder / "config.json")
+    weights = folder / "model.safetensors"
+    try:
+        model = SpeechModel(config)
+        _require_fit(model, weights)
+        tensors = safetensors.torch.load_file(weights)
+    except errors.UsageError as error:
+        raise errors.DataError(str(error), file=str(folder / "config.json")) from error
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise errors.DataError(f"cannot be read: {error}", file=str(weights)) from error
+    model.load_state_dict(tensors, strict=False)
+    return model.eval()
+
+
+def _config(path: Path) -> SpeechConfig:
+    try:
+        if path.stat().st_size > _LARGEST_CONFIG:
+            raise errors.DataError("is too large for a config", file=str(path))
+        told: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise errors.DataError(f"cannot be read: {error}", file=str(path)) from error
+    if not isinstance(told, dict) or told.pop("model_type", None) != MODEL_TYPE:
+        raise errors.DataError("is not the config of a speech model", file=str(path))
+    defaults = SpeechConfig()
+    for name, value in told.items():
+        default = getattr(defaults, name, None)
+        wanted = list if isinstance(default, tuple) else type(default)
+        if default is None or not isinstance(value, wanted if wanted is not float else (int, float)):
+            raise errors.DataError(f"its {name} {value!r} is no option of a speech model", file=str(path))
+        if isinstance(value, int) and isinstance(default, int) and not 1 <= value <= 1 << 16:
+            raise errors.DataError(f"its {name} {value!r} is out of range", file=str(path))
+    if "visual_widths" in told:
+        told["visual_widths"] = tuple(int(width) for width in told["visual_widths"])
+    try:
+        return SpeechConfig(**told)
+    except (errors.UsageError, ValueError, TypeError) as error:
+        raise errors.DataError(str(error), file=str(path)) from error
+
+
+def _require_fit(model: SpeechModel, weights: Path) -> None:
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name != TIED}
+    with safetensors.safe_open(weights, "pt") as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # not a mapping
+    for name in sorted(set(wanted) | set(found)):
+        if wanted.get(name) != found.get(name):
+            raise errors.DataError(
+                f"{name} is {found.get(name)}, and should be {wanted.get(name)}", file=str(weights)
+            )

@@ -1,0 +1,66 @@
+"""Lists of clips: JSON lines, GRID's folders, and what is wrong in them by line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqkit import errors
+from seqkit.vision_speech import manifest
+from seqkit.vision_speech.texts import Alphabet, normalised
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    rows = [{"file": "a.mp4", "text": "Hello, WORLD", "words": [["hello", 0, 0.5], ["world", 0.5, 1]]}]
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
+    (line,) = manifest.read(path)
+    assert (line.file, line.text, line.name) == (tmp_path / "a.mp4", "hello world", "a")
+    assert line.words[1] == manifest.Spoken("world", 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no clip"),
+        ('{"file": "a"}\n', "line 1"),
+        ('{"file": "a", "text": "b"}\nnot json\n', "line 2"),
+        ('{"file": 3, "text": "b"}\n', "must be strings"),
+        ('{"file": "a", "text": "b", "words": [["x", "y", 1]]}\n', "line 1"),
+        ("[1]\n", "line 1"),
+    ],
+)
+def test_what_is_wrong_is_named_by_line(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(text)
+    with pytest.raises(errors.DataError, match=words):
+        manifest.read(path)
+
+
+def test_a_speaker_of_grid(tmp_path: Path) -> None:
+    with pytest.raises(errors.DataError, match=r"align\.tsv"):
+        manifest.read(tmp_path)
+    rows = ["id\tstart\tend\tword", "x1\t0\t25000\tsil", "x1\t25000\t50000\tbin", "x1\t50000\t62500\tblue"]
+    (tmp_path / "align.tsv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(errors.DataError, match="no clip"):
+        manifest.read(tmp_path)
+    (tmp_path / "x1.mp4").touch()
+    (line,) = manifest.read(tmp_path)
+    assert line.text == "bin blue"
+    assert line.words[0] == manifest.Spoken("bin", 1.0, 2.0)
+    (tmp_path / "align.tsv").write_text("\n".join([*rows, "x1\ta\tb\tc"]))
+    with pytest.raises(errors.DataError, match="line 5"):
+        manifest.read(tmp_path)
+
+
+def test_names_have_remarks(tmp_path: Path) -> None:
+    path = tmp_path / "names"
+    path.write_text("# those\na\n\nb # good\n")
+    assert manifest.read_names(path) == {"a", "b"}
+
+
+def test_texts_become_characters_and_back() -> None:
+    alphabet = Alphabet()
+    for text in ("bin blue at f two now", "it's 9 o'clock", ""):
+        assert alphabet.decode(alphabet.encode(text)) == text
+    assert normalised("\u00c9T\u00c9 \u2014 it\u2019s\tON") == "ete it's on"
