@@ -9,7 +9,7 @@ Shape suffixes: S samples.
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def opened(source: str | Path | bytes, file: str | None = None) -> Iterator[Any]
 
 def read_blocks(
     source: str | Path | bytes, rate: int, seconds: float = 10.0, *, file: str | None = None
-) -> Iterator[Wave]:
+) -> Generator[Wave]:
     """Blocks of samples, all of one length but the last.
 
     Parameters
@@ -129,7 +129,7 @@ def _require_file(path: Path, name: str) -> None:
         raise errors.DataError("is empty", file=name)
 
 
-def _pieces(source: str | Path | bytes, rate: int, name: str) -> Iterator[Wave]:
+def _pieces(source: str | Path | bytes, rate: int, name: str) -> Generator[Wave]:
     """Samples as they are decoded, in pieces of any length."""
     with opened(source, name) as container:
         if not container.streams.audio:

@@ -4,6 +4,7 @@ Knows where models lie and which class runs each architecture; training and
 genomes are others' business.
 """
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -66,14 +67,14 @@ class ReadEncoder:
         return np.asarray(self._network.encode_run(codes, start, count, window, stride))
 
 
-def model_directory(name_or_dir: str) -> Path:
-    """Return the folder of a shipped model by name, or a folder by its path."""
-    if name_or_dir in SHIPPED:
+def model_directory(name_or_dir: str, shipped: Sequence[str] = SHIPPED) -> Path:
+    """Return the folder of a shipped model by name, one of `shipped`, or a folder by its path."""
+    if name_or_dir in shipped:
         return Path(str(resources.files("seqkit.models") / "shipped" / name_or_dir))
     path = Path(name_or_dir)
     if not path.is_dir():
         raise errors.UsageError(
-            "no such model", file=name_or_dir, hint=f"known: {', '.join(SHIPPED)}; or a folder"
+            "no such model", file=name_or_dir, hint=f"known: {', '.join(shipped)}; or a folder"
         )
     return path
 

@@ -81,7 +81,7 @@ def load(
     DataError, UsageError
         if there is no such model, or it is damaged.
     """
-    return SpeechTranscriber(folder.load_model(catalogue.model_directory(name)), config, language)
+    return SpeechTranscriber(folder.load_model(catalogue.model_directory(name, (DEFAULT,))), config, language)
 
 
 def batch_of(clips: Sequence[Clip]) -> Batch:
