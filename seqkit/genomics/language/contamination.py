@@ -18,7 +18,7 @@ from seqkit import errors
 from seqkit.io import sequences
 from seqkit.tokenizers.letters import LETTERS, codes_of, require_letters
 
-__all__ = ["WORD", "Forbidden"]
+__all__ = ["WORD", "Forbidden", "words_of"]
 
 #: Letters of a word, of which two bits each fill 64.
 WORD = 32
@@ -71,7 +71,7 @@ class Forbidden:
         for letters_L in found:
             codes_L = codes_of(letters_L)
             for strand_L in (codes_L, np.where(codes_L < 4, 3 - codes_L, codes_L)[::-1]):
-                coded_W, is_whole_W = _words(strand_L)
+                coded_W, is_whole_W = words_of(strand_L)
                 places = np.union1d(np.arange(0, coded_W.size, WORD), max(0, coded_W.size - 1))
                 places = places[: coded_W.size]
                 places = places[is_whole_W[places]]
@@ -94,7 +94,7 @@ class Forbidden:
         sieve = np.zeros(1 << _SIEVE_BITS, dtype=np.bool_)
         sieve[_hash(self.words)] = True
         for chunk in range(0, letters_L.size, _CHUNK):
-            coded_W, is_whole_W = _words(codes_of(letters_L[chunk : chunk + _CHUNK + WORD - 1]))
+            coded_W, is_whole_W = words_of(codes_of(letters_L[chunk : chunk + _CHUNK + WORD - 1]))
             likely = np.flatnonzero(is_whole_W & sieve[_hash(coded_W)])
             which = np.minimum(np.searchsorted(self.words, coded_W[likely]), self.words.size - 1)
             is_hit = self.words[which] == coded_W[likely]
@@ -103,13 +103,24 @@ class Forbidden:
                 allowed_L[start : chunk + place + int(self.right[word])] = False
 
 
-def _words(codes_L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The word at every place (W,), uint64, and whether it has bases only."""
-    count = max(0, codes_L.size - WORD + 1)
+def words_of(codes_L: np.ndarray, length: int = WORD) -> tuple[np.ndarray, np.ndarray]:
+    """The word at every place (W,), uint64, and whether it has bases only.
+
+    Parameters
+    ----------
+    codes_L : 0 to 3 for bases, more for anything else.
+    length : letters of a word, a power of two, at most 32.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in words_of(np.array([0, 1, 2, 4]), 2)]
+    [[1, 6, 11], [True, True, False]]
+    """
+    count = max(0, codes_L.size - length + 1)
     coded = np.minimum(codes_L, 3).astype(np.uint64)
     is_base = codes_L < 4
     span = 1
-    while span < WORD:
+    while span < length:
         coded = (coded[:-span] << np.uint64(2 * span)) | coded[span:]
         is_base = is_base[:-span] & is_base[span:]
         span *= 2
