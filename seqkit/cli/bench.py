@@ -185,9 +185,7 @@ def decode(
     else:
         for name, outcomes in report.sets(results).items():
             _print_table(name, report.COLUMNS, report.rows(outcomes))
-    if results.failures:
-        wrong = ", ".join(f"{failure.name} on {failure.prompts}" for failure in results.failures)
-        raise errors.PartialFailureError(f"the output differs from plain decoding's: {wrong}")
+    _refuse_differences(results)
 
 
 @app.command()
@@ -312,6 +310,89 @@ def pathogen(
         _print_table(
             "Reads of pathogens", pathogen_report.COLUMNS, [pathogen_report.cells(row) for row in found]
         )
+
+
+@app.command()
+def recovery(
+    model: Annotated[str, typer.Option("--model", "-m", help="Folder of a model that continues sequences.")],
+    ref: Annotated[Path, typer.Option("--ref", help="Genome, plain or compressed.")],
+    held_out: Annotated[
+        str, typer.Option(help="NAME:FROM-TO: part of it that the model did not see; prompts lie there.")
+    ],
+    prompt_length: Annotated[
+        list[int] | None,
+        typer.Option(help="Bases of a prompt; repeat for several.", show_default="96, 192, 384, 768"),
+    ] = None,
+    new: Annotated[int, typer.Option(help="Bases to generate after each.")] = 30,
+    prompts: Annotated[int, typer.Option(help="Prompts of each length.")] = 200,
+    order: Annotated[int, typer.Option(help="Bases of context of the Markov model.")] = 8,
+    decoders: Annotated[
+        str, typer.Option(help="Decoders to time, comma-separated; or `none`.")
+    ] = "copyspec,recycling,aded,jacobi",
+    decoder_prompts: Annotated[int, typer.Option(help="Prompts of each length to time them on.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Time everything so often, in turns.")] = 3,
+    orfs: Annotated[int, typer.Option(help="Open reading frames to continue, at most; 0 for none.")] = 200,
+    orf_least: Annotated[int, typer.Option(help="Bases of an open reading frame.")] = 600,
+    orf_prompt: Annotated[int, typer.Option(help="Bases of its first half that are given, at most.")] = 600,
+    orf_new: Annotated[int, typer.Option(help="Bases to generate after it.")] = 120,
+    orf_temperature: Annotated[float, typer.Option(help="Of what is drawn there; 0: most likely.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of places and shuffles.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "float32",
+    threads: Annotated[int, typer.Option("-t", "--threads", help="Threads; 0 for all.", min=0)] = 1,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the report.")] = Path("recovery"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Continue prompts from a part of a genome that a model did not see, and compare with what stands there.
+
+    Beside it the most frequent base, a Markov model of the rest of the file, and copies from the prompt;
+    the engine's decoders on the same prompts; and stops in what follows halves of open reading frames.
+    Prints tables and saves report.json, report.tsv, report.md and a picture. Ends with code 1 when an exact
+    decoder's output is not plain decoding's.
+    """
+    from seqkit.genomics.tasks import recovery as benchmark
+    from seqkit.genomics.tasks import recovery_report
+    from seqkit.models import continuation
+
+    continuation.use_threads(threads)
+    config = benchmark.RecoveryConfig(
+        model=model,
+        ref=ref,
+        held_out=held_out,
+        out=out,
+        lengths=tuple(prompt_length or benchmark.LENGTHS),
+        new=new,
+        prompts=prompts,
+        order=order,
+        decoders=() if decoders == "none" else tuple(decoders.split(",")),
+        decoder_prompts=decoder_prompts,
+        rounds=rounds,
+        orfs=orfs,
+        orf_least=orf_least,
+        orf_prompt=orf_prompt,
+        orf_new=orf_new,
+        orf_temperature=orf_temperature,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+        threads=threads,
+        command=_command_line(),
+    )
+    found = benchmark.measure(config, _tell)
+    recovery_report.save(found, out, _command_line())
+    if as_json:
+        print(recovery_report.as_json(found, _command_line()))
+    else:
+        for title, head, rows in recovery_report.tables(found):
+            _print_table(title, head, rows)
+    _refuse_differences(found.decoders)
+
+
+def _refuse_differences(results: Any) -> None:
+    """End with code 1 where an exact decoder's output was not plain decoding's."""
+    if results is not None and results.failures:
+        wrong = ", ".join(f"{failure.name} on {failure.prompts}" for failure in results.failures)
+        raise errors.PartialFailureError(f"the output differs from plain decoding's: {wrong}")
 
 
 def _print_table(title: str, head: Any, rows: Any) -> None:
