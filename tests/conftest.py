@@ -177,3 +177,55 @@ def tiny_genomic(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return folder
 
     return save
+
+
+@pytest.fixture
+def pathogen_data(tmp_path: Path) -> Path:
+    """Random genomes where `seqkit bench pathogen` looks for them.
+
+    Four viruses and four resistance genes, three variants of each; *E. coli* twice, nearly the same;
+    *Salmonella* carries one of the resistance genes.
+    """
+    import gzip
+    import io
+    import random
+    import tarfile
+
+    rng = random.Random(7)
+
+    def drawn(length: int, alphabet: str = "ACGT") -> str:
+        return "".join(rng.choices(alphabet, k=length))
+
+    def varied(sequence: str) -> str:
+        return "".join(rng.choice("ACGT") if rng.random() < 0.03 else base for base in sequence)
+
+    def fasta(sequences: list[str]) -> str:
+        return "".join(f">s{number}\n{sequence}\n" for number, sequence in enumerate(sequences))
+
+    data = tmp_path / "genomics"
+    (data / "meta" / "resfinder").mkdir(parents=True)
+    (data / "ref").mkdir()
+    viruses = [drawn(800, "AAACGTTT") for _ in range(4)]
+    genes = [drawn(400) for _ in range(4)]
+    with tarfile.open(data / "meta" / "nextclade_viruses.tar.gz", "w:gz") as archive:
+        for number, virus in enumerate([*viruses, ""]):
+            content = fasta([varied(virus) for _ in range(3)]).replace(">s0", "> s0") if virus else ""
+            content = content.replace("ACG", "A-CG", 1)
+            member = tarfile.TarInfo(f"nextclade/v{number}.fasta")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content.encode()))
+    for number, gene in enumerate(genes):
+        (data / "meta" / "resfinder" / f"g{number}.fsa").write_text(fasta([varied(gene) for _ in range(3)]))
+    coli = drawn(3000, "ACCGGT")
+    bacteria = {
+        "ecoli_MG1655_GCF_000005845.2.fna": coli,
+        "ecoli536_NC_008253.fa": varied(coli),
+        "salmonella_GCF_000006945.1.fna": drawn(1000, "ACCGGT") + genes[0] + drawn(1000, "ACCGGT"),
+        "Mtb_H37Rv.fa": drawn(3000, "ACCGGT"),
+        "S_Aureus_USA300_FPR3757.fa": drawn(3000, "ACCGGT"),
+    }
+    for name, sequence in bacteria.items():
+        (data / "ref" / f"{name}.gz").write_bytes(gzip.compress(fasta([sequence]).encode()))
+    human = fasta([drawn(150_000) + 2000 * "N" + drawn(150_000)])
+    (data / "ref" / "hs37_chr20.fa.gz").write_bytes(gzip.compress(human.encode(), 1))
+    return data

@@ -15,7 +15,7 @@ __all__ = ["MOST_ORDER", "MarkovModel", "constant", "copied"]
 
 _BASES = 4
 #: Longer contexts would not fit in memory.
-MOST_ORDER = 12
+MOST_ORDER = 11
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -34,6 +34,7 @@ LABELS = ("background", "pathogen")
 #: resistance genes, and a run of A says nothing.
 _WORD = 32
 _MOST_DRAWS = 100
+_LEAST_DRAWN = 64
 _BASES = 4
 
 
@@ -276,14 +277,15 @@ def draw(
         missing = count - sum(map(len, places))
         if not missing or not shares_U.sum():
             break
-        units = rng.choice(lengths_U.size, size=missing, p=shares_U / shares_U.sum())
+        size = max(missing, _LEAST_DRAWN)
+        units = rng.choice(lengths_U.size, size=size, p=shares_U / shares_U.sum())
         starts = pool.bounds[units] + rng.integers(0, lengths_U[units] - config.length + 1)
         found_NL = pool.codes_L[starts[:, None] + np.arange(config.length)]
         is_good = (found_NL < _BASES).all(axis=1)
         if avoid is not None:
             is_good[is_good] = ~_holds(found_NL[is_good], avoid)
-        codes.append(found_NL[is_good])
-        places.append(pool.lineages_U[units[is_good]])
+        codes.append(found_NL[is_good][:missing])
+        places.append(pool.lineages_U[units[is_good]][:missing])
     lineages_N = np.concatenate(places)
     if lineages_N.size < count:
         raise errors.DataError(f"a split of {pool.name} has no place that {count:,} reads can be drawn from")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from seqkit import errors
+from seqkit.decoders import catalogue
 from seqkit.decoders.bench.report import Results
 from seqkit.decoders.sampling import SamplingOptions
 from seqkit.genomics.bench import genome as genomes
@@ -104,6 +105,12 @@ class RecoveryConfig:
         for flag, number in least.items():
             if number < 1:
                 raise errors.UsageError(f"{number} is not positive", hint=f"--{flag}")
+        for name in self.decoders:
+            spec = catalogue.DECODERS.get(name)
+            if spec is None:
+                raise errors.UsageError(f"no decoder is called {name!r}", hint="seqkit decoders list")
+            if spec.draft_model or spec.source:
+                raise errors.UsageError(f"{name} needs more than one model and a prompt", hint="--decoders")
         if not 0 <= self.order <= continuing.MOST_ORDER:
             raise errors.UsageError(f"an order is from 0 to {continuing.MOST_ORDER}", hint="--order")
         if self.orfs < 0 or min(self.orf_prompt, self.orf_new) < _UNIT or self.orf_least < 4 * _UNIT:
