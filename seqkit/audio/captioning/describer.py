@@ -1,0 +1,204 @@
+"""The package's own captioning model as a `Describer`: candidates from the engine, then ranking.
+
+Nucleus sampling of N candidates by default, and the hybrid score; or beam, diverse and
+conditional beam. Knows waves and a model's parts; not files.
+
+Shape suffixes: S samples, B clips, N candidates, L tokens.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seqkit import errors
+from seqkit.audio.captioning import examples, folder
+from seqkit.audio.captioning.interface import Scored
+from seqkit.audio.captioning.model import Source
+from seqkit.audio.captioning.ranking import RankConfig, rank
+from seqkit.decoders.drafters.plain import PlainDrafter
+from seqkit.decoders.engine import Engine
+from seqkit.decoders.interfaces import Inputs
+from seqkit.decoders.models import target_of
+from seqkit.decoders.sampling import SamplingOptions
+from seqkit.decoders.search import catalogue as searches
+from seqkit.decoders.verify import PointVerifier
+from seqkit.models import catalogue
+
+__all__ = ["DEFAULT", "GENERAL", "CaptionDescriber", "DescribeConfig", "load"]
+
+#: The model that comes with the package.
+DEFAULT = "sounds-small"
+#: What is said of a sound that a model cannot tell.
+GENERAL = "a sound that is hard to tell"
+START, END = 1, 2
+METHODS = ("sample", "beam", "diverse", "conditional")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DescribeConfig:
+    """How captions are looked for.
+
+    Attributes
+    ----------
+    method : one of `METHODS`; "sample" draws candidates.
+    candidates : N, drawn or searched.
+    temperature, top_p : of drawing.
+    most_tokens : longest caption.
+    ranking : how candidates are ranked.
+    seed : of drawing; a clip's candidates do not depend on what it is described with.
+    """
+
+    method: str = "sample"
+    candidates: int = 20
+    temperature: float = 0.5
+    top_p: float = 0.95
+    most_tokens: int = 30
+    ranking: RankConfig = RankConfig()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field once."""
+        if self.method not in METHODS:
+            raise errors.UsageError(f"{self.method!r} is none of {', '.join(METHODS)}", hint="--decoder")
+        if self.candidates < 1 or self.most_tokens < 4:
+            raise errors.UsageError("needs at least 1 candidate and 4 tokens", hint="--candidates")
+
+
+class CaptionDescriber:
+    """See `Describer`.
+
+    Parameters
+    ----------
+    parts : the model.
+    config : how captions are looked for.
+    """
+
+    def __init__(self, parts: folder.Parts, config: DescribeConfig = DescribeConfig()) -> None:
+        self.parts, self.config = parts, config
+        self.rate: int = parts.encoder.mel.config.rate
+        self._target = target_of(parts.model.decoder)
+
+    @torch.inference_mode()
+    def describe(self, waves: Sequence[npt.NDArray[np.float32]], n_best: int = 1) -> list[list[Scored]]:
+        """See `Describer.describe`."""
+        if not waves:
+            return []
+        heard = self.parts.encoder.hear([torch.from_numpy(np.ascontiguousarray(wave)) for wave in waves])
+        whole = Source.of(heard)
+        found = []
+        for row in range(len(waves)):
+            source = _row(whole, row)
+            ranked = rank(self._candidates(source), self.config.ranking)
+            found.append([self._calibrated(one) for one in ranked][:n_best])
+        return [self._cautious(captions) for captions in found]
+
+    def _candidates(self, source: Source) -> list[Scored]:
+        """Captions of one clip with their log-probabilities and similarities."""
+        memory = self.parts.model.memory(source)
+        found = self._drawn(memory) if self.config.method == "sample" else self._searched(memory)
+        ids = [tokens for tokens in dict.fromkeys(found) if tokens] or [(END,)]
+        logprobs = self._logprobs(source, ids)
+        placed_W = self.parts.model.place(source)[0]
+        vectors_NW = self.parts.sentences(_padded([one[: _ended(one)] or (START,) for one in ids]))
+        return [
+            Scored(self.parts.tokenizer.decode(one[: _ended(one)]).strip() or GENERAL, 0.0, logprob, cosine)
+            for one, logprob, cosine in zip(ids, logprobs, (vectors_NW @ placed_W).tolist(), strict=True)
+        ]
+
+    def _drawn(self, memory: dict[str, torch.Tensor]) -> list[tuple[int, ...]]:
+        config = self.config
+        sampling = SamplingOptions(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            no_repeat_ngram=3,
+            max_new_tokens=config.most_tokens,
+            eos=(END,),
+            suppress=(0, START),
+            seed=config.seed,
+        )
+        inputs = Inputs(
+            prompts=[[START]] * config.candidates,
+            encoder_kwargs={
+                name: value.repeat_interleave(config.candidates, dim=0) for name, value in memory.items()
+            },
+        )
+        engine = Engine(self._target, PlainDrafter(), PointVerifier(), costs=None)
+        tokens, _ = engine.generate(inputs, sampling)
+        return [tuple(one) for one in tokens]
+
+    def _searched(self, memory: dict[str, torch.Tensor]) -> list[tuple[int, ...]]:
+        sampling = SamplingOptions(
+            no_repeat_ngram=3, max_new_tokens=self.config.most_tokens, eos=(END,), suppress=(0, START)
+        )
+        search = searches.build(self.config.method, self._target, beams=8, n_best=8)
+        found, _ = search.generate(Inputs(prompts=[[START]], encoder_kwargs=memory), sampling)
+        return [one.tokens for one in found[0]]
+
+    def _logprobs(self, source: Source, ids: Sequence[tuple[int, ...]]) -> list[float]:
+        """Mean log-probability of a caption's tokens, its end included."""
+        rows = [(START, *one[: _ended(one)], END) for one in ids]
+        ids_NL = _padded(rows)
+        repeated = Source(
+            probabilities_BC=source.probabilities_BC.expand(len(ids), -1),
+            frames_BUD=_repeated(source.frames_BUD, len(ids)),
+            real_BU=_repeated(source.real_BU, len(ids)),
+            vector_BD=_repeated(source.vector_BD, len(ids)),
+        )
+        logits_NLV = self.parts.model.spell(repeated, ids_NL[:, :-1]).log_softmax(dim=-1)
+        picked_NL = logits_NLV.gather(2, ids_NL[:, 1:, None])[..., 0] * (ids_NL[:, 1:] != 0)
+        lengths_N = torch.tensor([len(row) - 1 for row in rows])
+        return [float(one) for one in picked_NL.sum(dim=1) / lengths_N]
+
+    def _calibrated(self, one: Scored) -> Scored:
+        told = self.parts.calibration
+        return dataclasses.replace(one, score=1 / (1 + math.exp(-(told.slope * one.score + told.offset))))
+
+    def _cautious(self, captions: list[Scored]) -> list[Scored]:
+        """Something general in front where even the best is likely wrong."""
+        if captions[0].score >= self.parts.calibration.least:
+            return captions
+        return [Scored(GENERAL, captions[0].score), *captions][: len(captions)]
+
+
+def load(name: str = DEFAULT, config: DescribeConfig | None = None) -> CaptionDescriber:
+    """A model by its name in the package, or from its folder.
+
+    Raises
+    ------
+    DataError, UsageError
+        if there is no such model, or it is damaged.
+    """
+    parts = folder.load_parts(Path(catalogue.model_directory(name, (DEFAULT,))))
+    return CaptionDescriber(parts, config or DescribeConfig())
+
+
+def _row(whole: Source, row: int) -> Source:
+    assert whole.frames_BUD is not None and whole.real_BU is not None and whole.vector_BD is not None
+    length = int(whole.real_BU[row].sum())
+    return Source(
+        probabilities_BC=examples.told(whole.probabilities_BC[row : row + 1]),
+        frames_BUD=whole.frames_BUD[row : row + 1, :length],
+        real_BU=whole.real_BU[row : row + 1, :length],
+        vector_BD=whole.vector_BD[row : row + 1],
+    )
+
+
+def _repeated(table: torch.Tensor | None, count: int) -> torch.Tensor | None:
+    return None if table is None else table.expand(count, *table.shape[1:])
+
+
+def _ended(ids: Sequence[int]) -> int:
+    """Where the end is, or the length."""
+    return list(ids).index(END) if END in ids else len(ids)
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    ids_BL = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for row, ids in enumerate(rows):
+        ids_BL[row, : len(ids)] = torch.tensor(list(ids), dtype=torch.long)
+    return ids_BL
