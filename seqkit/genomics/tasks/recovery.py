@@ -27,7 +27,17 @@ from seqkit.io.prompts import Prompt
 from seqkit.models import continuation, decoding_benchmark, generative
 from seqkit.models.generative import Generative
 
-__all__ = ["CONTROLS", "LENGTHS", "METHODS", "Frames", "Recovered", "Recovery", "RecoveryConfig", "measure"]
+__all__ = [
+    "CONTROLS",
+    "LENGTHS",
+    "METHODS",
+    "Frames",
+    "Recovered",
+    "Recovery",
+    "RecoveryConfig",
+    "measure",
+    "share",
+]
 
 METHODS = ("model", "markov", "copy", "frequent")
 #: Bases of prompts, where none are asked for.
@@ -189,7 +199,10 @@ def measure(config: RecoveryConfig, tell: Callable[[str], None] = lambda line: N
     """
     genome = genomes.read(config.ref)
     learning.make_folder(config.out)
-    held = genomes.region(genome, config.held_out)
+    try:
+        held = genomes.region(genome, config.held_out)
+    except errors.UsageError as error:
+        raise errors.UsageError(error.message, hint="--held-out NAME:FROM-TO") from error
     model = generative.load(config.model, device=config.device, dtype=config.dtype)
     if model.has_source:
         raise errors.DataError(
@@ -276,7 +289,7 @@ def _recovered(
         began = time.monotonic()
         answers = ways[method]()
         seconds = time.monotonic() - began
-        shares = tuple(_share(answer, truth) for answer, truth in zip(answers, truths, strict=True))
+        shares = tuple(share(answer, truth) for answer, truth in zip(answers, truths, strict=True))
         tell(
             f"prompts of {length:,} bases, {method}: {100 * np.mean(shares):.1f} % recovered, {seconds:.1f} s"
         )
@@ -289,7 +302,14 @@ def _recovered(
         )
 
 
-def _share(answer: np.ndarray, truth: np.ndarray) -> float:
+def share(answer: np.ndarray, truth: np.ndarray) -> float:
+    """The share of the true bases (M,) that the answer has at their places; what it lacks is wrong.
+
+    Examples
+    --------
+    >>> share(np.array([0, 1]), np.array([0, 2, 3, 3]))
+    0.25
+    """
     size = min(len(answer), len(truth))
     return float((answer[:size] == truth[:size]).sum() / len(truth))
 
