@@ -62,7 +62,7 @@ def test_a_report_that_goes_on_where_it_stopped(bench: Run, run: Run, tmp_path: 
     assert run("bench", "page", out, "--into", page).exit_code == 0
     text = page.read_text()
     assert "old" not in text and "| genome | cnn |" in text and "(pathogen-recall.png)" in text
-    assert "(the leak)" in text and "more" in text
+    assert "(the leak)" in text and "share 32 letters with a training read: virus" in text and "more" in text
 
 
 def test_another_setting_is_measured_again_and_a_table_is_printed(bench: Run, tmp_path: Path) -> None:

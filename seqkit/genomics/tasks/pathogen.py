@@ -24,7 +24,18 @@ from seqkit.genomics.tasks.sources import Pool
 from seqkit.genomics.tokens.files import reverse_complement
 from seqkit.tokenizers import letters
 
-__all__ = ["METHODS", "WAYS", "PathogenConfig", "Reads", "Run", "draw", "measure", "read_pools", "tables"]
+__all__ = [
+    "METHODS",
+    "WAYS",
+    "PathogenConfig",
+    "Reads",
+    "Run",
+    "draw",
+    "measure",
+    "read_pools",
+    "shared",
+    "tables",
+]
 
 METHODS = learning.METHODS
 #: Genomes of training and test are of other lineages; or reads of all lineages are learnt from.
@@ -153,6 +164,7 @@ class Run:
     sources : the place of each one's source in `SOURCES`, a digit for each.
     lineages : of each, within its source.
     held : lineages of each source in training, dev and test split.
+    shared : of each source, the share of test reads that share a word of 32 letters with a training read.
     """
 
     way: str
@@ -168,6 +180,7 @@ class Run:
     sources: str
     lineages: tuple[int, ...]
     held: dict[str, tuple[int, ...]]
+    shared: dict[str, float]
 
 
 def measure(config: PathogenConfig, tell: Callable[[str], None] = lambda line: None) -> list[Run]:
@@ -298,6 +311,21 @@ def draw(
     return strands, lineages_N
 
 
+def shared(train: Reads, test: Reads) -> dict[str, float]:
+    """Of each source, the share of test reads with a word of 32 letters that a training read has as well."""
+    words_W, is_whole_W = _words_of(_table(train.letters))
+    is_known_N = _holds(_table(test.letters), np.unique(words_W[is_whole_W]))
+    return {
+        name: float(is_known_N[test.sources_N == number].mean())
+        for number, name in enumerate(sources.SOURCES)
+    }
+
+
+def _table(reads: Sequence[np.ndarray]) -> np.ndarray:
+    """Codes (N, L) of reads, which are of one length."""
+    return letters.codes_of(np.stack(reads))
+
+
 def _splits(pool: Pool, seed: int, number: int) -> np.ndarray:
     """The split (C,) of every lineage of a pool."""
     weights_C = np.sqrt(np.bincount(pool.lineages_U, weights=np.diff(pool.bounds)))
@@ -318,12 +346,17 @@ def _words_of_pathogens(pools: Sequence[Pool]) -> np.ndarray:
 
 def _holds(codes_NL: np.ndarray, words: np.ndarray) -> np.ndarray:
     """Whether each read (N,) holds one of the words, which are sorted."""
-    apart_NL = np.pad(codes_NL, ((0, 0), (0, 1)), constant_values=_BASES)
-    words_W, is_whole_W = lineages.canonical(apart_NL.ravel(), _WORD)
+    words_W, is_whole_W = _words_of(codes_NL)
     at_W = np.minimum(np.searchsorted(words, words_W), max(0, words.size - 1))
     is_hit_W = is_whole_W & (words[at_W] == words_W) if words.size else np.zeros(words_W.size, bool)
-    hits = np.unique(np.flatnonzero(is_hit_W) // apart_NL.shape[1])
+    hits = np.unique(np.flatnonzero(is_hit_W) // (codes_NL.shape[1] + 1))
     return np.isin(np.arange(len(codes_NL)), hits)
+
+
+def _words_of(codes_NL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Words of reads laid end to end, with a letter between that is no base; and which are whole."""
+    apart_NL = np.pad(codes_NL, ((0, 0), (0, 1)), constant_values=_BASES)
+    return lineages.canonical(apart_NL.ravel(), _WORD)
 
 
 def _measured(
@@ -358,6 +391,7 @@ def _measured(
             )
             for number, pool in enumerate(pools)
         },
+        shared=shared(made["train"], made["test"]),
     )
 
 

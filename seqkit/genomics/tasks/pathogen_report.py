@@ -198,6 +198,12 @@ def _facts(runs: Sequence[Run]) -> list[str]:
         f"{first.train:,} training reads and {len(first.truth):,} test reads for each seed, as many of each "
         f"source. Lineages in training, dev and test split, with seed {first.seed}: {held}."
     ]
+    for way in dict.fromkeys(run.way for run in runs):
+        of_way = [run.shared for run in runs if run.way == way]
+        means = ", ".join(
+            f"{name} {100 * np.mean([shared[name] for shared in of_way]):.1f} %" for name in of_way[0]
+        )
+        told += ["", f"Split by {way}, test reads that share 32 letters with a training read: {means}."]
     shares = [run.seen / run.train for run in runs if run.method == "model"]
     if shares:
         told += ["", f"Within its time fine-tuning read the training split {np.mean(shares):.1f} times."]

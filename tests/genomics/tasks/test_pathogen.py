@@ -59,6 +59,12 @@ def test_a_split_by_read_tests_the_same_reads_and_leaks(
     for one, other in zip(honest["test"].letters, leaking["test"].letters, strict=True):
         assert np.array_equal(one, other)
     assert held(leaking["test"]) <= held(leaking["train"])
+    clean, leaked = (pathogen.shared(made["train"], made["test"]) for made in (honest, leaking))
+    assert clean["virus"] == clean["resistance"] == 0 and leaked["virus"] > 0.5
+    own = [
+        bool(words([read]) & words(leaking["train"].letters)) for read in of_source(leaking["test"], "human")
+    ]
+    assert leaked["human"] == np.mean(own)
     assert words(of_source(leaking["test"], "virus")) & words(of_source(leaking["train"], "virus"))
 
 
