@@ -1,7 +1,7 @@
 """Which sequences are nearly the same, and splits that never part them.
 
-Two sequences are of one lineage when the shorter shares at least a tenth of its
-16-mers, of either strand, with the other: 87 % of the letters equal, if differences fall
+Two sequences are of one lineage when the shorter shares at least a twentieth of its
+16-mers, of either strand, with the other: 83 % of the letters equal, if differences fall
 evenly. Lineages are what such pairs join together. Of long sequences a sketch is
 compared, the k-mers with small hashes (FracMinHash, Irber et al. 2022). This file knows
 letters and hashes; it does not know what the sequences are.
@@ -23,7 +23,7 @@ __all__ = ["SPLITS", "THRESHOLD", "assign", "canonical", "cluster", "sketch"]
 #: Letters of a word.
 WORD = 16
 #: Share of the shorter sequence's words that makes two sequences one lineage.
-THRESHOLD = 0.1
+THRESHOLD = 0.05
 #: Splits and their shares of the weight.
 SPLITS = {"train": 0.7, "dev": 0.1, "test": 0.2}
 _ROWS_AT_ONCE = 256
