@@ -50,6 +50,7 @@ COMMANDS = (
     "embed",
     "score",
     "generate",
+    "caption",
     "decoders",
     "bench",
     "doctor",

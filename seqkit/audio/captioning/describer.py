@@ -97,6 +97,13 @@ class CaptionDescriber:
             found.append([self._calibrated(one) for one in ranked][:n_best])
         return [self._cautious(captions) for captions in found]
 
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors (N, W) of sentences."""
+        ids_NL = _padded([self.parts.tokenizer.encode(text) or [START] for text in texts])
+        vectors_NW: npt.NDArray[np.float32] = self.parts.sentences(ids_NL).numpy()
+        return vectors_NW
+
     def _candidates(self, source: Source) -> list[Scored]:
         """Captions of one clip with their log-probabilities and similarities."""
         memory = self.parts.model.memory(source)

@@ -133,13 +133,13 @@ class _Sentences(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = sentences.SentenceEncoder(chosen.sentence)
-        self._seed, self._vectors_NW = chosen.seed, vectors_NW
+        self._seed, self._batch, self._vectors_NW = chosen.seed, chosen.batch, vectors_NW
         self._ids = [tokenizer.encode(line)[: chosen.model.max_tokens] for line in texts.lines]
 
     def loss_at(self, step: int) -> torch.Tensor:
         """Distance to the teacher over a batch of captions."""
         rng = np.random.default_rng((self._seed, 1, step))
-        return self._loss(rng.integers(HELD_OUT_TEXTS, len(self._ids), size=256))
+        return self._loss(rng.integers(HELD_OUT_TEXTS, len(self._ids), size=2 * self._batch))
 
     def measure(self) -> dict[str, float]:
         """Mean cosine to the teacher, over captions that are not trained on."""

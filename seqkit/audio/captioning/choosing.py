@@ -1,0 +1,57 @@
+"""Which describer a name or a folder is: the package's own, or a checkpoint that transformers loads.
+
+Knows names and kinds of folders; not how any describer works.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+from seqkit import errors
+from seqkit.audio.captioning import describer as own
+from seqkit.audio.captioning.interface import Describer
+
+__all__ = ["describer"]
+
+
+def describer(
+    name: str,
+    *,
+    method: str = "sample",
+    candidates: int = 20,
+    seed: int = 0,
+    threads: int = 0,
+    offline: bool = False,
+) -> Describer:
+    """The describer of a name.
+
+    Parameters
+    ----------
+    name : of a model that comes with the package, or a folder.
+    method, candidates, seed : see `describer.DescribeConfig`.
+    threads : 0 leaves them as they are.
+    offline : nothing is fetched; as nothing is here at any time, for the command line's sake only.
+
+    Raises
+    ------
+    DataError, UsageError
+        when there is no such model, or it is damaged.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    config = own.DescribeConfig(method=method, candidates=candidates, seed=seed)
+    path = Path(name) / "config.json"
+    if name != own.DEFAULT and path.is_file() and _kind(path) != "seqkit-caption":
+        from seqkit.audio.captioning import foreign
+
+        return foreign.load(Path(name))
+    return own.load(name, config)
+
+
+def _kind(path: Path) -> str:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise errors.DataError(f"cannot be read: {error}", file=str(path)) from error
+    return str(told.get("model_type", "")) if isinstance(told, dict) else ""

@@ -1,0 +1,1 @@
+"""How good captions are, beside what people wrote."""
