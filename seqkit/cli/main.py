@@ -51,6 +51,7 @@ COMMANDS = (
     "score",
     "generate",
     "caption",
+    "transcribe",
     "decoders",
     "bench",
     "doctor",

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from seqkit import errors
 from seqkit.io.audio import opened
 
-__all__ = ["Frame", "has_sound", "has_video", "read_frames"]
+__all__ = ["Frame", "has_sound", "has_video", "read_frames", "stream_of"]
 
 #: A frame of more pixels than this is refused: 16 K by 8 K.
 LARGEST = 16_384 * 8_192
@@ -51,7 +51,7 @@ def has_video(source: str | Path | bytes, *, file: str | None = None) -> bool:
         if the file cannot be read or is no media file.
     """
     with opened(source, file) as container:
-        return _stream(container) is not None
+        return stream_of(container) is not None
 
 
 def has_sound(source: str | Path | bytes, *, file: str | None = None) -> bool:
@@ -85,7 +85,7 @@ def read_frames(
     """
     name = _name(source, file)
     with opened(source, file) as container:
-        stream = _stream(container)
+        stream = stream_of(container)
         if stream is None:
             raise errors.DataError("has no video track", file=name)
         stream.thread_type = "SLICE"
@@ -98,7 +98,7 @@ def _name(source: str | Path | bytes, file: str | None) -> str:
     return file or ("-" if isinstance(source, bytes) else str(source))
 
 
-def _stream(container: Any) -> Any | None:
+def stream_of(container: Any) -> Any | None:
     """The first track of moving pictures."""
     for stream in container.streams.video:
         attached = int(stream.disposition) & int(av.stream.Disposition.attached_pic)

@@ -61,8 +61,9 @@ class Heard:
 class Transcriber(Protocol):
     """Anything that transcribes clips."""
 
-    uses: frozenset[str]
-    """"audio" and "video": what it can make something of."""
+    @property
+    def uses(self) -> frozenset[str]:
+        """ "audio" and "video": what it can make something of."""
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Heard]:
         """What is said in each of some clips."""

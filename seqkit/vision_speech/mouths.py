@@ -17,7 +17,16 @@ import numpy.typing as npt
 from seqkit import errors
 from seqkit.vision_speech.faces import FaceConfig, FaceFinder, Track, follow
 
-__all__ = ["MouthConfig", "Mouths", "cut", "find_mouths"]
+__all__ = [
+    "MouthConfig",
+    "Mouths",
+    "Person",
+    "cut",
+    "find_mouths",
+    "find_people",
+    "mouths_of",
+    "talking",
+]
 
 Grey = npt.NDArray[np.uint8]
 
@@ -61,6 +70,25 @@ class Mouths:
     faces: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """Tracks that may be one person's: never at once, and near each other.
+
+    Attributes
+    ----------
+    tracks : at least one.
+    place : centre of the face (x, y) and its width, in pixels: medians of the first track.
+    """
+
+    tracks: tuple[Track, ...]
+
+    @property
+    def place(self) -> tuple[float, float, float]:
+        """See the class."""
+        x, y, width, height = (float(value) for value in np.median(self.tracks[0].boxes_T4, axis=0))
+        return x + width / 2, y + height / 2, width
+
+
 def find_mouths(
     frames: Sequence[Grey],
     finder: FaceFinder,
@@ -81,19 +109,41 @@ def find_mouths(
     UsageError
         if there is no such face.
     """
-    tracks = follow(frames, finder, faces)
-    grey_THW = np.zeros((len(frames), mouths.rows, mouths.columns), np.uint8)
-    seen_T = np.zeros(len(frames), bool)
-    people = _people(tracks)
+    people = find_people(frames, finder, faces)
     if face is not None and people and not 1 <= face <= len(people):
         raise errors.UsageError(f"there is no face {face}: {len(people)} were found", hint="--face")
+    chosen = None
     if people:
-        chosen = people[face - 1] if face is not None else max(people, key=lambda one: _talk(frames, one))
-        for track in chosen:
-            cuts_THW = cut(frames, track, mouths)
-            grey_THW[track.first : track.end] = cuts_THW
-            seen_T[track.first : track.end] = True
-    return Mouths(grey_THW, seen_T, len(people))
+        chosen = people[face - 1] if face is not None else talking(frames, people)
+    return mouths_of(frames, chosen, mouths, len(people))
+
+
+def find_people(frames: Sequence[Grey], finder: FaceFinder, faces: FaceConfig) -> list[Person]:
+    """Everybody who is seen, from left to right."""
+    groups: list[list[Track]] = []
+    for track in follow(frames, finder, faces):
+        for group in groups:
+            if all(_apart(track, other) and _near(track, other) for other in group):
+                group.append(track)
+                break
+        else:
+            groups.append([track])
+    return sorted((Person(tuple(group)) for group in groups), key=lambda one: one.place[0])
+
+
+def talking(frames: Sequence[Grey], people: Sequence[Person]) -> Person:
+    """Whose mouth moves most beyond the rest of the face."""
+    return max(people, key=lambda one: _talk(frames, one.tracks))
+
+
+def mouths_of(frames: Sequence[Grey], person: Person | None, config: MouthConfig, faces: int) -> Mouths:
+    """A person's mouths; of nobody, black ones. `faces` is told on."""
+    grey_THW = np.zeros((len(frames), config.rows, config.columns), np.uint8)
+    seen_T = np.zeros(len(frames), bool)
+    for track in person.tracks if person else ():
+        grey_THW[track.first : track.end] = cut(frames, track, config)
+        seen_T[track.first : track.end] = True
+    return Mouths(grey_THW, seen_T, faces)
 
 
 def cut(frames: Sequence[Grey], track: Track, config: MouthConfig) -> npt.NDArray[np.uint8]:
@@ -121,19 +171,6 @@ def _pieces(
     return np.stack(pieces).astype(np.uint8)
 
 
-def _people(tracks: list[Track]) -> list[list[Track]]:
-    """Tracks that may be one person's, from left to right: those that never overlap in time and place."""
-    people: list[list[Track]] = []
-    for track in tracks:
-        for person in people:
-            if all(_apart(track, other) and _near(track, other) for other in person):
-                person.append(track)
-                break
-        else:
-            people.append([track])
-    return sorted(people, key=lambda person: float(np.median(person[0].boxes_T4[:, 0])))
-
-
 def _apart(a: Track, b: Track) -> bool:
     return a.end <= b.first or b.end <= a.first
 
@@ -145,10 +182,10 @@ def _near(a: Track, b: Track) -> bool:
     return bool(distance < max(box_a[2], box_b[2]))
 
 
-def _talk(frames: Sequence[Grey], person: list[Track]) -> float:
+def _talk(frames: Sequence[Grey], tracks: Sequence[Track]) -> float:
     """How much a mouth moves beyond the rest of its face, times the frames that it is seen in."""
     total = 0.0
-    for track in person:
+    for track in tracks:
         mouth = _motion(_pieces(frames, track, 0.5, 0.83, 0.5, (24, 16)))
         brow = _motion(_pieces(frames, track, 0.5, 0.3, 0.7, (24, 16)))
         total += max(0.0, mouth - brow) * len(track.boxes_T4) + 1e-3 * len(track.boxes_T4)

@@ -1,0 +1,108 @@
+"""`seqkit transcribe`: speech in, text out.
+
+Parses and prints; `seqkit.vision_speech` does the work.
+"""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from seqkit.cli import media, progress, transcribe_eval, transcribe_train
+
+__all__ = ["app"]
+
+app = typer.Typer(cls=media.PathsGroup, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command(media.RUN, hidden=True)
+def run(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Videos or sounds, folders, patterns; - is standard input."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="speech-small, or the folder of a model.")
+    ] = "speech-small",
+    audio_model: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Instead: a Whisper- or wav2vec 2.0-style checkpoint, sound only."),
+    ] = None,
+    modality: Annotated[str, typer.Option(help="auto (whatever there is), av, audio or video.")] = "auto",
+    face: Annotated[
+        int | None, typer.Option(min=1, help="Which face, from the left; otherwise the one that talks.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", "-f", help="txt, json, jsonl, tsv, csv, srt or vtt.")
+    ] = "txt",
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="Instead of standard output.")
+    ] = None,
+    output_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="A file for every input, named after it.")
+    ] = None,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="With --output-dir: leave out what is there.")
+    ] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders' folders.")] = False,
+    window: Annotated[float, typer.Option(help="Longest stretch that is read at once, in seconds.")] = 12.0,
+    decoder: Annotated[
+        str, typer.Option(help="beam (with CTC), greedy, verified (CTC's text as draft), or ctc.")
+    ] = "beam",
+    beams: Annotated[int, typer.Option(min=1, help="Hypotheses that are kept.")] = 8,
+    ctc_weight: Annotated[float, typer.Option(min=0, max=1, help="Share of CTC in the score.")] = 0.3,
+    language_model: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Transcripts to learn how texts go on; a line each.")
+    ] = None,
+    language_weight: Annotated[float, typer.Option(min=0, help="Its weight.")] = 0.3,
+    threads: Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for all cores.")] = 0,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Touch no network; nothing here ever does.")
+    ] = False,
+) -> None:
+    """Write what is said: `seqkit transcribe talk.mp4`.
+
+    Sound and lips are used together where both are there; what is missing is told on standard error. A file
+    that cannot be read is named, the others are transcribed all the same, and the exit code is 1. The model
+    that comes with the package knows the sentences of GRID only.
+
+    Also `seqkit transcribe train`, `pretrain`, `eval` and `inspect`; a file of such a name is `./train`.
+    """
+    from seqkit.vision_speech import choosing, recording, transcribe
+
+    transcriber = choosing.transcriber(
+        model,
+        audio_model,
+        method=decoder,
+        beams=beams,
+        ctc_weight=ctc_weight,
+        language_file=language_model,
+        language_weight=language_weight,
+        threads=threads,
+    )
+    config = recording.RecordingConfig(modality=modality, face=face, seconds=window)
+
+    def segments_of(file: str) -> Any:
+        source: Any = sys.stdin.buffer.read() if file == "-" else file
+
+        def note(text: str) -> None:
+            print(f"seqkit: {file}: {text}", file=sys.stderr)
+
+        return transcribe.transcribe_file(source, transcriber, config, file=file, note=note)
+
+    files = media.expand(inputs, recursive=recursive)
+    with progress.progress_bar("transcribing", total=len(files), unit="files") as advance:
+        media.write_all(
+            files,
+            segments_of,
+            form,
+            out=out,
+            output_dir=output_dir,
+            skip_existing=skip_existing,
+            advance=advance,
+        )
+
+
+app.command("train")(transcribe_train.train)
+app.command("eval")(transcribe_eval.evaluate)
+app.command("inspect")(transcribe_eval.inspect)

@@ -1,0 +1,109 @@
+"""`seqkit transcribe eval` and `inspect`: how well a model reads, and what it sees.
+
+Parses and prints; `seqkit.vision_speech` does the work.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqkit.cli import progress
+
+__all__ = ["evaluate", "inspect"]
+
+
+def evaluate(
+    manifest: Annotated[
+        str,
+        typer.Argument(metavar="MANIFEST", help="JSON lines of file and text, or a GRID speaker's folder."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="speech-small, or the folder of a model.")
+    ] = "speech-small",
+    audio_model: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Instead: a checkpoint of sound alone.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Names of clips, a line each; others are left out.")
+    ] = None,
+    modalities: Annotated[str, typer.Option(help="audio, video, av, comma-separated.")] = "audio,video,av",
+    babble: Annotated[
+        str, typer.Option(metavar="DB,...", help="Signal-to-noise ratios of babble out of the other clips.")
+    ] = "",
+    decoder: Annotated[str, typer.Option(help="beam, greedy, verified or ctc.")] = "beam",
+    beams: Annotated[int, typer.Option(min=1, help="Hypotheses that are kept.")] = 8,
+    ctc_weight: Annotated[float, typer.Option(min=0, max=1, help="Share of CTC in the score.")] = 0.3,
+    language_model: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Transcripts; those of the clips are left out of it.")
+    ] = None,
+    language_weight: Annotated[float, typer.Option(min=0, help="Its weight.")] = 0.3,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Keep what is read of the clips there."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of babble and resamples.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for all cores.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every text.")] = False,
+) -> None:
+    """Word and character error rates with their 95 % intervals over clips, by modality and noise."""
+    from seqkit.vision_speech import choosing, corpus, evaluation
+    from seqkit.vision_speech import manifest as manifests
+
+    lines = manifests.read(manifest)
+    if only is not None:
+        names = manifests.read_names(only)
+        lines = [line for line in lines if line.name in names]
+    transcriber = choosing.transcriber(
+        model,
+        audio_model,
+        method=decoder,
+        beams=beams,
+        ctc_weight=ctc_weight,
+        language_file=language_model,
+        language_without=tuple(line.text for line in lines),
+        language_weight=language_weight,
+        threads=threads,
+    )
+    with progress.progress_bar("reading", total=len(lines), unit="clips") as advance:
+        examples = corpus.read(
+            lines, None if keep is None else Path(keep), on_read=lambda done, total: advance(1)
+        )
+    cells = evaluation.evaluate(
+        transcriber,
+        examples,
+        modalities=modalities.split(","),
+        decibels=[float(ratio) for ratio in babble.split(",") if ratio],
+        seed=seed,
+    )
+    if as_json:
+        print(json.dumps({"clips": len(examples), "cells": [dataclasses.asdict(cell) for cell in cells]}))
+        return
+    print(
+        f"{'modality':<10}{'noise':<9}{'WER %':>7}  {'95 % interval':<16}{'CER %':>7}  {len(examples)} clips"
+    )
+    for cell in cells:
+        noise = "clean" if cell.decibels is None else f"{cell.decibels:g} dB"
+        interval = f"{100 * cell.words.low:.1f} to {100 * cell.words.high:.1f}"
+        print(
+            f"{cell.modality:<10}{noise:<9}{100 * cell.words.value:7.1f}  {interval:<16}"
+            f"{100 * cell.characters.value:7.1f}"
+        )
+
+
+def inspect(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A video.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE.png", help="The picture.")],
+    face: Annotated[
+        int | None, typer.Option(min=1, help="Which face, from the left; otherwise the one that talks.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=60, help="How much of the beginning.")] = 12.0,
+) -> None:
+    """Draw what the model sees: frames with the faces that are followed, and the mouths cut out of them."""
+    from seqkit.vision_speech import sheet
+
+    frames, seen, faces = sheet.contact_sheet(path, out, face=face, seconds=seconds)
+    print(f"seqkit: {path}: {faces} faces, one in {seen} of {frames} frames", file=sys.stderr)

@@ -1,0 +1,55 @@
+"""Which transcriber names and folders mean: the package's own model, or a checkpoint of sound alone.
+
+Knows names and options; not how any transcriber works.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from seqkit.vision_speech import language
+from seqkit.vision_speech import transcriber as own
+from seqkit.vision_speech.decoding import DecodeConfig
+from seqkit.vision_speech.interface import Transcriber
+
+__all__ = ["transcriber"]
+
+
+def transcriber(
+    model: str,
+    audio_model: str | None = None,
+    *,
+    method: str = "beam",
+    beams: int = 8,
+    ctc_weight: float = 0.3,
+    language_file: str | None = None,
+    language_without: Sequence[str] = (),
+    language_weight: float = 0.3,
+    threads: int = 0,
+) -> Transcriber:
+    """The transcriber of a name.
+
+    Parameters
+    ----------
+    model : of a model that comes with the package, or a folder.
+    audio_model : instead, the folder of a checkpoint that transformers loads.
+    method, beams, ctc_weight, language_weight : see `DecodeConfig`.
+    language_file : transcripts, a line each.
+    language_without : texts that are left out of them.
+    threads : 0 leaves them as they are.
+
+    Raises
+    ------
+    DataError, UsageError
+        when a file is missing or damaged, or an option is out of range.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    config = DecodeConfig(method=method, beams=beams, ctc_weight=ctc_weight, language_weight=language_weight)
+    if audio_model is not None:
+        from seqkit.vision_speech import foreign
+
+        return foreign.load(Path(audio_model))
+    known = None if language_file is None else language.read(language_file, language_without)
+    return own.load(model, config, known)
