@@ -1,56 +1,31 @@
 """How well speech is transcribed: error rates of words and characters, by modality and noise.
 
-Knows clips, texts and transcribers; not networks. Rates are jiwer's; their intervals
-hold 95 % of resamples of the clips. Babble is made of the other clips, and is the same
-for all transcribers and modalities.
+Knows clips with texts and transcribers; not files or networks. Errors are counted by
+jiwer; intervals hold 95 % of resamples of the clips. Babble is made of the other clips,
+and is the same for all transcribers and modalities.
 
-Shape suffixes: N clips.
+Shape suffixes: N clips, R resamples.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import jiwer
 import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
-from seqkit.io import audio, video
 from seqkit.vision_speech import noise
-from seqkit.vision_speech.faces import CascadeFaces, FaceConfig, FaceFinder
+from seqkit.vision_speech.corpus import Example
 from seqkit.vision_speech.interface import Clip, Transcriber
-from seqkit.vision_speech.manifest import Line
-from seqkit.vision_speech.model import FPS, RATE
-from seqkit.vision_speech.mouths import find_mouths
 from seqkit.vision_speech.texts import normalised
 
-__all__ = ["CLEAN", "MODALITIES", "Condition", "Rate", "Result", "Said", "conditions", "evaluate", "read"]
+__all__ = ["MODALITIES", "Cell", "Rate", "clip_of", "evaluate", "rates"]
 
 MODALITIES = ("audio", "video", "av")
-#: The signal-to-noise ratio of a clip as it is.
-CLEAN = float("inf")
 RESAMPLES = 1000
 #: Voices in babble, and clips that are transcribed at a time.
 SPEAKERS, BATCH = 4, 8
-#: Clips are whole in memory, so they must be short, in seconds.
-LONGEST = 120.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Said:
-    """A clip with what is said in it."""
-
-    name: str
-    text: str
-    clip: Clip
-
-
-@dataclasses.dataclass(frozen=True)
-class Condition:
-    """What a transcriber is given: one of `MODALITIES`, and babble at some decibels over the sound."""
-
-    modality: str
-    decibels: float = CLEAN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,158 +38,136 @@ class Rate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """What came of a condition.
+class Cell:
+    """What came of one modality at one level of noise.
 
     Attributes
     ----------
+    modality : one of `MODALITIES`.
+    decibels : signal-to-noise ratio of the babble; None without any.
     words, characters : error rates.
     texts : what was transcribed, by clip.
     """
 
-    condition: Condition
+    modality: str
+    decibels: float | None
     words: Rate
     characters: Rate
     texts: dict[str, str]
 
 
-def read(
-    lines: Sequence[Line], *, finder: FaceFinder | None = None, advance: Callable[[float], None] | None = None
-) -> list[Said]:
-    """Clips of a list, with the modalities that they have.
+def evaluate(
+    transcriber: Transcriber,
+    examples: Sequence[Example],
+    *,
+    modalities: Sequence[str] = MODALITIES,
+    decibels: Sequence[float] = (),
+    seed: int = 0,
+    advance: Callable[[float], None] = lambda amount: None,
+) -> list[Cell]:
+    """Error rates by each modality that a transcriber can use, without noise and with each level of babble.
 
-    Raises
-    ------
-    DataError
-        if a clip cannot be read, is longer than `LONGEST`, or nothing is said in it.
-    """
-    finder = CascadeFaces() if finder is None else finder
-    found = []
-    for line in lines:
-        if not line.text:
-            raise errors.DataError("has no text to compare with", file=str(line.file))
-        found.append(Said(line.name, line.text, _clip(line, finder)))
-        if advance is not None:
-            advance(1)
-    return found
-
-
-def _clip(line: Line, finder: FaceFinder) -> Clip:
-    wave_S = audio.load(line.file, RATE, LONGEST + 1) if video.has_sound(line.file) else None
-    frames: list[npt.NDArray[np.uint8]] = []
-    if video.has_video(line.file):
-        for frame in video.read_frames(line.file, fps=FPS):
-            frames.append(frame.grey_HW)
-            if len(frames) > LONGEST * FPS:
-                break
-    count = len(frames) or (0 if wave_S is None else -(-len(wave_S) * FPS // RATE))
-    if not 0 < count <= LONGEST * FPS:
-        raise errors.DataError(f"is not between 0 and {LONGEST:.0f} s long", file=str(line.file))
-    if wave_S is not None:
-        size = count * RATE // FPS
-        wave_S = np.pad(wave_S[:size], (0, max(0, size - len(wave_S))))
-    if not frames:
-        return Clip(count, wave_S)
-    mouths = find_mouths(frames, finder, faces=FaceConfig())
-    return Clip(count, wave_S, mouths.grey_THW, mouths.seen_T)
-
-
-def conditions(
-    clips: Sequence[Said], uses: frozenset[str], modalities: Sequence[str], decibels: Sequence[float]
-) -> list[Condition]:
-    """Conditions that all of some clips, and a transcriber, allow; lips hear no noise.
+    Parameters
+    ----------
+    decibels : signal-to-noise ratios; lips alone hear no noise, so they have none.
+    seed : of babble and of resamples.
+    advance : told how many clips were transcribed.
 
     Raises
     ------
     UsageError
-        if there is none, or a modality is none of `MODALITIES`.
+        if a modality is none of `MODALITIES` or none can be used, or clips are too few to make babble of.
+    DataError
+        if a clip has no text.
     """
     unknown = [modality for modality in modalities if modality not in MODALITIES]
     if unknown:
-        raise errors.UsageError(f"{unknown[0]!r} is none of {', '.join(MODALITIES)}", hint="--modality")
-    sound = "audio" in uses and all(said.clip.wave_S is not None for said in clips)
-    sight = "video" in uses and all(said.clip.mouths_THW is not None for said in clips)
-    able = {"audio": sound, "video": sight, "av": sound and sight}
-    asked = [modality for modality in modalities if able[modality]]
-    if not asked or not clips:
-        raise errors.UsageError(f"neither {' nor '.join(modalities)} is there in all clips and in the model")
+        raise errors.UsageError(f"{unknown[0]!r} is none of {', '.join(MODALITIES)}", hint="--modalities")
+    needs = {"audio": {"audio"}, "video": {"video"}, "av": {"audio", "video"}}
+    usable = [modality for modality in modalities if needs[modality] <= transcriber.uses]
+    if not usable:
+        raise errors.UsageError(f"the model uses {' and '.join(transcriber.uses)} only", hint="--modalities")
+    for example in examples:
+        if not example.line.text:
+            raise errors.DataError("has no text to compare with", file=str(example.line.file))
     return [
-        Condition(modality, level)
-        for modality in asked
-        for level in ((CLEAN,) if modality == "video" else decibels)
+        _cell(transcriber, examples, modality, level, seed, advance)
+        for modality in usable
+        for level in ((None,) if modality == "video" else (None, *decibels))
     ]
 
 
-def evaluate(
-    transcriber: Transcriber,
-    clips: Sequence[Said],
-    asked: Sequence[Condition],
-    *,
-    seed: int = 0,
-    advance: Callable[[float], None] | None = None,
-) -> list[Result]:
-    """Error rates of a transcriber under some conditions.
-
-    Raises
-    ------
-    UsageError
-        if there are too few clips to make babble of.
-    """
-    return [_result(transcriber, clips, condition, seed, advance) for condition in asked]
-
-
-def _result(
-    transcriber: Transcriber,
-    clips: Sequence[Said],
-    condition: Condition,
-    seed: int,
-    advance: Callable[[float], None] | None,
-) -> Result:
-    texts: list[str] = []
-    for first in range(0, len(clips), BATCH):
-        places = range(first, min(first + BATCH, len(clips)))
-        heard = transcriber.transcribe([_given(clips, place, condition, seed) for place in places])
-        texts += [normalised(one.text) for one in heard]
-        if advance is not None:
-            advance(len(places))
-    truth = [said.text for said in clips]
-    return Result(
-        condition,
-        _rate(truth, texts, jiwer.process_words, seed),
-        _rate(truth, texts, jiwer.process_characters, seed),
-        {said.name: text for said, text in zip(clips, texts, strict=True)},
-    )
-
-
-def _given(clips: Sequence[Said], place: int, condition: Condition, seed: int) -> Clip:
-    """A clip as a condition has it; its babble depends on seed and place alone."""
-    clip = clips[place].clip
-    wave_S = None if condition.modality == "video" else clip.wave_S
-    if wave_S is not None and condition.decibels != CLEAN:
+def clip_of(
+    examples: Sequence[Example], place: int, modality: str, decibels: float | None = None, seed: int = 0
+) -> Clip:
+    """One clip by a modality, with babble of the others over it; the babble is by seed and place alone."""
+    example = examples[place]
+    wave_S = None if modality == "video" else _floats(example)
+    if wave_S is not None and decibels is not None:
+        voices = [_floats(other) for index, other in enumerate(examples) if index != place]
         rng = np.random.default_rng((seed, place))
-        others = [said.clip.wave_S for index, said in enumerate(clips) if index != place]
-        voices = [other_S for other_S in others if other_S is not None and len(other_S)]
         babble_S = noise.babble(voices, len(wave_S), rng, speakers=SPEAKERS)
-        wave_S = noise.at_snr(wave_S, babble_S, condition.decibels)
-    if condition.modality == "audio":
-        return Clip(clip.frames, wave_S)
-    return Clip(clip.frames, wave_S, clip.mouths_THW, clip.seen_T)
+        wave_S = noise.at_snr(wave_S, babble_S, decibels)
+    if modality == "audio":
+        return Clip(example.frames, wave_S)
+    return Clip(example.frames, wave_S, np.asarray(example.mouths_THW), np.asarray(example.seen_T))
 
 
-def _rate(
-    truth: Sequence[str], texts: Sequence[str], process: Callable[[str, str], jiwer.WordOutput], seed: int
-) -> Rate:
+def rates(pairs: Iterable[tuple[str, str]], seed: int = 0) -> tuple[Rate, Rate]:
+    """Word and character error rates of pairs of what was said and what was understood.
+
+    Examples
+    --------
+    >>> words, characters = rates([("set red", "set rod"), ("now", "now")])
+    >>> round(words.value, 3), round(characters.value, 3)
+    (0.333, 0.1)
+    """
+    words, characters = [], []
+    for truth, text in pairs:
+        words.append(_counts(jiwer.process_words(truth, text)))
+        characters.append(_counts(jiwer.process_characters(truth, text)))
+    return _rate(words, seed), _rate(characters, seed)
+
+
+def _cell(
+    transcriber: Transcriber,
+    examples: Sequence[Example],
+    modality: str,
+    decibels: float | None,
+    seed: int,
+    advance: Callable[[float], None],
+) -> Cell:
+    texts: list[str] = []
+    for first in range(0, len(examples), BATCH):
+        places = range(first, min(first + BATCH, len(examples)))
+        clips = [clip_of(examples, place, modality, decibels, seed) for place in places]
+        texts += [normalised(heard.text) for heard in transcriber.transcribe(clips)]
+        advance(len(places))
+    words, characters = rates(
+        ((example.line.text, text) for example, text in zip(examples, texts, strict=True)), seed
+    )
+    named = {example.line.name: text for example, text in zip(examples, texts, strict=True)}
+    return Cell(modality, decibels, words, characters, named)
+
+
+def _floats(example: Example) -> npt.NDArray[np.float32]:
+    return np.multiply(example.wave_S, 1 / 32768, dtype=np.float32)
+
+
+def _counts(output: jiwer.WordOutput | jiwer.CharacterOutput) -> tuple[int, int]:
+    """Errors, and words or characters of the truth."""
+    missed = output.substitutions + output.deletions
+    return missed + output.insertions, output.hits + missed
+
+
+def _rate(counts: Sequence[tuple[int, int]], seed: int) -> Rate:
     """Errors of all clips over units of all clips, and its interval."""
-    counts_N2 = np.array([_counts(process(*pair)) for pair in zip(truth, texts, strict=True)], np.float64)
+    if not counts:
+        raise errors.UsageError("there are no clips to evaluate")
+    counts_N2 = np.array(counts, np.float64)
     rng = np.random.default_rng(seed)
-    drawn_RN = rng.integers(len(counts_N2), size=(RESAMPLES, len(counts_N2)))
+    drawn_RN = rng.integers(len(counts), size=(RESAMPLES, len(counts)))
     sums_R2 = counts_N2[drawn_RN].sum(axis=1)
     low, high = np.percentile(sums_R2[:, 0] / sums_R2[:, 1], [2.5, 97.5])
-    errors_, units = counts_N2.sum(axis=0)
-    return Rate(float(errors_ / units), float(low), float(high))
-
-
-def _counts(output: jiwer.WordOutput) -> tuple[int, int]:
-    """Errors, and words or characters of the truth."""
-    wrong = output.substitutions + output.deletions
-    return wrong + output.insertions, output.hits + wrong
+    wrong, units = counts_N2.sum(axis=0)
+    return Rate(float(wrong / units), float(low), float(high))
