@@ -52,7 +52,7 @@ class Looker:
         finder: FaceFinder | None = None,
         *,
         faces: FaceConfig = FaceConfig(),  # noqa: B008 - frozen
-        mouths: MouthConfig = MouthConfig(),
+        mouths: MouthConfig = MouthConfig(),  # noqa: B008 - frozen
     ) -> None:
         self.face = face
         self._faces, self._mouths = faces, mouths

@@ -1,8 +1,9 @@
 """A recording as clips: both modalities in step, window by window, in bounded memory.
 
 Knows files, faces and windows; not models. A window ends where it is quiet, if it can. Who
-talks is decided in every window anew. A modality that is missing is told in a note, not an
-error, unless it is the only one that was asked for.
+talks is decided in every window anew, but faces keep their numbers. What is missing is told
+in notes, not errors, unless it is the only thing that was asked for. Of windows without a
+face there are no pictures, and of silent ones no sound: nothing is given to invent from.
 
 Shape suffixes: S samples, T frames, H rows, W columns.
 """
@@ -16,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
+from seqkit.audio.windows import level
 from seqkit.io import audio, video
 from seqkit.vision_speech.corpus import SAMPLES_PER_FRAME
-from seqkit.vision_speech.faces import CascadeFaces, FaceConfig, FaceFinder
+from seqkit.vision_speech.faces import FaceFinder
 from seqkit.vision_speech.interface import Clip
 from seqkit.vision_speech.model import FPS, RATE
-from seqkit.vision_speech.mouths import find_mouths
+from seqkit.vision_speech.people import Looker
 
 __all__ = ["MODALITIES", "Piece", "Recording", "RecordingConfig"]
 
@@ -29,6 +31,12 @@ __all__ = ["MODALITIES", "Piece", "Recording", "RecordingConfig"]
 MODALITIES = ("auto", "av", "audio", "video")
 #: Frames over which quiet is measured when a cut is looked for.
 QUIET = 5
+#: Frames that are quiet in a pause, at least, and how far it lies below loud frames, in power.
+PAUSE, BELOW = 10, 0.02
+#: Frames of the shortest window that ends in a pause, and of the shortest rest.
+LEAST, REST = 50, 30
+#: Windows below this level are silent, in dB of full scale.
+SILENCE = -60.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,7 @@ class Piece:
     ----------
     start, end : in seconds.
     clip : what is heard and seen.
-    faces : faces that were followed; 0 without pictures.
+    faces : faces that were seen.
     """
 
     start: float
@@ -106,51 +114,68 @@ class Recording:
         self._finder = finder
         self.notes: list[str] = []
         self.frames = self.frames_with_face = 0
+        self._loud = False
         with audio.opened(source, self.name) as container:
             there = {"audio": bool(container.streams.audio), "video": video.stream_of(container) is not None}
         self.uses = self._chosen(there)
 
     def pieces(self) -> Iterator[Piece]:
-        """Windows, in order; the counts of frames and faces grow with them.
+        """Windows, in order; the counts of frames and faces grow with them, and notes at the end.
 
         Raises
         ------
         DataError
-            if the file is damaged.
+            if the file is damaged, or the face that was asked for is never seen.
         """
         most = round(self.config.seconds * FPS)
         sound = _Sound(self._source, self.name, most) if "audio" in self.uses else None
         sight = _Sight(self._source, self.name, self.config.shorter) if "video" in self.uses else None
+        looker = Looker(self.config.face, self._finder) if sight else None
         first = 0
         while True:
-            heard = sound.held(most) if sound else None
-            seen = sight.held(most) if sight else None
-            frames = max(heard or 0, seen or 0)
-            if not frames:
+            held = max(one.held(most + REST) if one else 0 for one in (sound, sight))
+            if not held:
                 break
-            if frames >= most:
-                frames = sound.quiet(most) if sound else most
-            yield self._piece(first, frames, sound, sight)
+            frames = _length(held, most, sound)
+            yield self._piece(first, frames, sound, sight, looker)
             first += frames
         if not first:
             raise errors.DataError("holds neither sound nor pictures", file=self.name)
+        self._conclude(looker)
 
-    def _piece(self, first: int, frames: int, sound: "_Sound | None", sight: "_Sight | None") -> Piece:
-        mouths = None
-        if sight:
-            taken = sight.take(frames)
-            if self._finder is None:
-                self._finder = CascadeFaces(FaceConfig())
-            mouths = find_mouths(taken, self._finder, face=self.config.face)
+    def _piece(
+        self, first: int, frames: int, sound: "_Sound | None", sight: "_Sight | None", looker: Looker | None
+    ) -> Piece:
+        wave_S = sound.take(frames) if sound else None
+        mouths_THW = seen_T = None
+        faces = 0
+        taken = sight.take(frames) if sight else []
+        if looker and taken:
+            look = looker.look(taken)
+            faces = len(look.people)
             self.frames += len(taken)
-            self.frames_with_face += int(mouths.seen_T.sum())
-        clip = Clip(
-            frames=frames,
-            wave_S=sound.take(frames) if sound else None,
-            mouths_THW=None if mouths is None else _lengthened(mouths.grey_THW, frames),
-            seen_T=None if mouths is None else _lengthened(mouths.seen_T, frames),
-        )
-        return Piece(first / FPS, (first + frames) / FPS, clip, mouths.faces if mouths else 0)
+            self.frames_with_face += int(look.mouths.seen_T.sum())
+            if look.mouths.seen_T.any():
+                mouths_THW = _lengthened(look.mouths.grey_THW, frames)
+                seen_T = _lengthened(look.mouths.seen_T, frames)
+        if wave_S is not None and level(wave_S) < SILENCE:
+            wave_S = None
+            if self._loud:
+                mouths_THW = seen_T = None  # a pause; where all is silent, the sound was muted
+        self._loud |= wave_S is not None
+        clip = Clip(frames, wave_S, mouths_THW, seen_T)
+        return Piece(first / FPS, (first + frames) / FPS, clip, faces)
+
+    def _conclude(self, looker: Looker | None) -> None:
+        """Notes on what was missing."""
+        wanted, known = self.config.face, looker.known if looker else 0
+        if wanted is not None and looker and not self.frames_with_face and known:
+            raise errors.DataError(f"has no face {wanted}: {known} were found", file=self.name, hint="--face")
+        if "audio" in self.uses and not self._loud:
+            self.notes.append("the sound is silent" + ("; video alone is used" if known else ""))
+        unseen = self.frames - self.frames_with_face
+        if unseen:
+            self.notes.append(f"no face in {unseen} of {self.frames} frames")
 
     def _chosen(self, there: dict[str, bool]) -> frozenset[str]:
         """What is used, of what there is and what was asked for."""
@@ -161,9 +186,22 @@ class Recording:
         if not used:
             lacking = " and ".join(f"no {called[name]}" for name in missing)
             raise errors.DataError(f"has {lacking}", file=self.name, hint="--modality")
-        if missing and self.config.modality == "av":
+        if missing:
             self.notes.append(f"has no {called[missing[0]]}; {next(iter(used))} alone is used")
         return used
+
+
+def _length(held: int, most: int, sound: "_Sound | None") -> int:
+    """How many of so many frames that are there a window has: to a pause, to the end, or to a quiet place."""
+    least = min(LEAST, most // 2)
+    if held < least + REST:
+        return held
+    pause = sound.pause(least, min(most, held - REST)) if sound else None
+    if pause is not None:
+        return pause
+    if held <= most:
+        return held
+    return sound.quiet(most) if sound else most
 
 
 def _lengthened(table: npt.NDArray[Any], frames: int) -> npt.NDArray[Any]:
@@ -190,10 +228,28 @@ class _Sound:
 
     def quiet(self, most: int) -> int:
         """The quietest place to cut in the second half of so many frames."""
-        power_T = np.square(self._held_S[: most * SAMPLES_PER_FRAME]).reshape(-1, SAMPLES_PER_FRAME)
-        smooth_T = np.convolve(power_T.mean(axis=1), np.ones(QUIET), mode="same")
         half = most // 2
-        return half + int(smooth_T[half:].argmin())
+        return half + int(self._power(most)[half:].argmin())
+
+    def pause(self, first: int, end: int) -> int | None:
+        """The middle of the first pause, if it is between two frames."""
+        power_T = self._power(len(self._held_S) // SAMPLES_PER_FRAME)
+        if not len(power_T):
+            return None
+        still_T = power_T <= BELOW * np.quantile(power_T, 0.9)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], still_T, [False]]).astype(np.int8)))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            middle = int(start + stop) // 2
+            if stop - start >= PAUSE and first <= middle <= end:
+                return middle
+        return None
+
+    def _power(self, frames: int) -> npt.NDArray[np.float64]:
+        """Mean power around each of the first so many frames."""
+        held_S = self._held_S[: frames * SAMPLES_PER_FRAME]
+        held_S = np.pad(held_S, (0, frames * SAMPLES_PER_FRAME - len(held_S)))
+        power_T = np.square(held_S, dtype=np.float64).reshape(frames, SAMPLES_PER_FRAME).mean(axis=1)
+        return np.convolve(power_T, np.full(QUIET, 1 / QUIET), mode="same")[:frames]
 
     def take(self, frames: int) -> npt.NDArray[np.float32]:
         """The samples of so many frames, silence added."""

@@ -1,12 +1,15 @@
 """From a file to segments with words: windows, batches, a transcriber, and what was left out.
 
-Knows recordings and transcribers; not networks. Windows in which nothing was said give no segment.
+Knows recordings and transcribers; not networks. Windows in which nothing was said give no segment;
+a file in which nothing was said gives one, without text.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from seqkit import errors
 from seqkit.io import segments
 from seqkit.io.segments import Segment
 from seqkit.vision_speech.interface import Heard, Transcriber
@@ -36,29 +39,43 @@ def transcribe_file(
     ------
     DataError
         if the file cannot be read, or lacks what was asked for.
+    UsageError
+        if the transcriber cannot use what was asked for.
     """
-    if config.modality == "auto" and transcriber.uses == {"audio"}:
-        config = dataclasses.replace(config, modality="audio")
-    recording = Recording(source, config, file=file)
+    recording = Recording(source, _usable(config, transcriber.uses), file=file)
     for text in recording.notes:
         note(text)
-    batch: list[Piece] = []
-    for piece in recording.pieces():
-        batch.append(piece)
-        if len(batch) == BATCH:
-            yield from _of_batch(batch, transcriber, recording.name)
-            batch = []
-    yield from _of_batch(batch, transcriber, recording.name)
-    unseen = recording.frames - recording.frames_with_face
-    if unseen:
-        note(f"no face in {unseen} of {recording.frames} frames")
+    told, said, end = len(recording.notes), False, 0.0
+    for batch in _batches(recording.pieces()):
+        for segment in _of_batch(batch, transcriber, recording.name):
+            said = True
+            yield segment
+        end = batch[-1].end
+    if not said:
+        yield Segment(file=recording.name, start=0.0, end=end, text="", score=0.0)
+    for text in recording.notes[told:]:
+        note(text)
+
+
+def _usable(config: RecordingConfig, uses: frozenset[str]) -> RecordingConfig:
+    """Options without what a transcriber has no use for."""
+    asked = {"auto": set(), "av": {"audio", "video"}}.get(config.modality, {config.modality})
+    if not asked <= uses:
+        raise errors.UsageError(f"the model can use {' and '.join(sorted(uses))} only", hint="--modality")
+    if config.modality == "auto" and len(uses) == 1:
+        return dataclasses.replace(config, modality=next(iter(uses)))
+    return config
+
+
+def _batches(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+    while batch := list(itertools.islice(pieces, BATCH)):
+        yield batch
 
 
 def _of_batch(batch: list[Piece], transcriber: Transcriber, name: str) -> Iterator[Segment]:
-    if not batch:
-        return
-    heard = transcriber.transcribe([piece.clip for piece in batch])
-    for piece, told in zip(batch, heard, strict=True):
+    given = [piece for piece in batch if piece.clip.wave_S is not None or piece.clip.mouths_THW is not None]
+    heard = transcriber.transcribe([piece.clip for piece in given]) if given else []
+    for piece, told in zip(given, heard, strict=True):
         if told.text:
             yield _segment(piece, told, name)
 
