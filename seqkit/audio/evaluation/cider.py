@@ -28,20 +28,20 @@ def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> l
     Raises
     ------
     UsageError
-        if numbers do not match, or there is only one clip.
+        if numbers do not match, there is only one clip, or one has no reference.
 
     Examples
     --------
     >>> [round(x, 2) for x in cider_d(["a dog barks", "rain"], [["a dog barks"], ["rain falls"]])]
     [7.5, 1.74]
     """
-    if len(candidates) != len(references) or len(candidates) < 2:
+    if len(candidates) != len(references) or len(candidates) < 2 or not all(references):
         raise errors.UsageError("CIDEr-D needs at least two clips, each with a caption and references")
     told = [counts(words(text), LONGEST) for text in candidates]
     truth = [[counts(words(text), LONGEST) for text in texts] for texts in references]
     rarity = _rarity(truth)
     return [
-        sum(_similarity(one, other, rarity) for other in others) / len(others) * SCALE if others else 0.0
+        sum(_similarity(one, other, rarity) for other in others) / len(others) * SCALE
         for one, others in zip(told, truth, strict=True)
     ]
 

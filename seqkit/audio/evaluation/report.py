@@ -2,11 +2,15 @@
 
 Knows tables of captions and the metrics; not how captions were made. SPICE, and so SPIDEr,
 is never part of it: it needs a Java program that this package does not run.
+
+Shape suffixes: R resamples, N clips.
 """
 
 import csv
 import dataclasses
+import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,16 +19,33 @@ import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
-from seqkit.audio.captioning.ranking import faults
 from seqkit.audio.evaluation.bleu import bleu
 from seqkit.audio.evaluation.cider import cider_d
+from seqkit.audio.evaluation.fluency import faults
 from seqkit.audio.evaluation.rouge import rouge_l
-from seqkit.audio.evaluation.similarity import similarity
+from seqkit.audio.evaluation.similarity import Encode, similarity
 
-__all__ = ["Score", "evaluate", "matched", "read_predictions", "read_references", "shuffled"]
+__all__ = [
+    "NOT_RUN",
+    "Matched",
+    "Score",
+    "clip_name",
+    "difference",
+    "evaluate",
+    "matched",
+    "per_clip",
+    "read_predictions",
+    "read_references",
+    "shuffled",
+]
 
+NOT_RUN = {"SPICE": "needs a Java program", "SPIDEr": "needs SPICE"}
+"""Metrics that a reader of such tables looks for, and why they are not there."""
 RESAMPLES = 1000
-Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+#: BLEU is computed anew for every resample, so there are fewer.
+_CORPUS_RESAMPLES = 200
+_NAMED = 5
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,31 +57,72 @@ class Score:
     high: float
 
 
-def read_predictions(path: str | Path) -> dict[str, str]:
-    """Captions by the name of their file (no folder, no suffix), from TSV, CSV, JSON or JSON lines.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Matched:
+    """Captions beside references of the same clips, in the references' order.
 
-    Windows of one file are joined in their order.
+    Attributes
+    ----------
+    names : of the clips.
+    captions : one for each.
+    references : at least one for each.
+    unasked : captioned clips without references, which are left out.
+    """
+
+    names: list[str]
+    captions: list[str]
+    references: list[list[str]]
+    unasked: list[str]
+
+
+def clip_name(file: str) -> str:
+    """By what a clip is known whatever folder and format it lies in.
+
+    Examples
+    --------
+    >>> clip_name("clips/Rain 2.5 min.wav"), clip_name("Rain 2.5 min"), clip_name(r"C:\\\\a\\\\b.flac")
+    ('Rain 2.5 min', 'Rain 2.5 min', 'b')
+    """
+    name = re.split(r"[/\\]", file)[-1]
+    suffix = Path(name).suffix
+    return name[: -len(suffix)] if _SUFFIX.fullmatch(suffix) else name
+
+
+def read_predictions(path: str | Path) -> dict[str, str]:
+    """Captions by the name of their clip, from TSV, CSV, JSON or JSON lines with `file` and `text`.
+
+    Windows of one file, told apart by their `start`, are joined in time; what neighbours repeat is said once.
 
     Raises
     ------
     DataError
-        if the file cannot be read, or has no `file` and `text`.
+        if the file cannot be read, a row has no `file` and `text`, or a clip is captioned twice.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[tuple[str, float], str]] = {}
     for place, row in _rows(Path(path)):
-        if not isinstance(row.get("file"), str) or not isinstance(row.get("text"), str):
+        file, text = row.get("file", row.get("file_name")), row.get("text")
+        if not isinstance(file, str) or not file or not isinstance(text, str):
             raise errors.DataError("has no file and text", file=str(path), record=place)
-        found.setdefault(Path(row["file"]).stem, []).append(row["text"])
-    return {name: " ".join(texts) for name, texts in found.items()}
+        windows = found.setdefault(clip_name(file), {})
+        start = (file, _number(row.get("start") or 0, path, place))
+        if start in windows or any(other != file for other, _ in windows):
+            raise errors.DataError(f"captions {clip_name(file)!r} twice", file=str(path), record=place)
+        windows[start] = text
+    return {name: _joined([windows[start] for start in sorted(windows)]) for name, windows in found.items()}
 
 
 def read_references(path: str | Path) -> dict[str, list[str]]:
-    """Captions of people by the name of their file: columns `file` (or `file_name`), `caption_1`, ...
+    """Captions of people by the name of their clip.
+
+    Parameters
+    ----------
+    path : a table with columns `file_name` (or `file`), `caption_1`, `caption_2`, ..., as Clotho has it; or
+        JSON or JSON lines with `file` and `captions`, a list.
 
     Raises
     ------
     DataError
-        if the file cannot be read, a row has no caption, or a file is there twice.
+        if the file cannot be read, a row has no caption, or a clip is there twice.
     """
     found: dict[str, list[str]] = {}
     for place, row in _rows(Path(path)):
@@ -70,28 +132,34 @@ def read_references(path: str | Path) -> dict[str, list[str]]:
             texts = texts[0]
         if not isinstance(file, str) or not texts or not all(isinstance(text, str) for text in texts):
             raise errors.DataError("has no file and captions", file=str(path), record=place)
-        name = Path(file).stem
+        name = clip_name(file)
         if name in found:
-            raise errors.DataError(f"names {name} twice", file=str(path), record=place)
+            raise errors.DataError(f"names {name!r} twice", file=str(path), record=place)
         found[name] = texts
     return found
 
 
-def matched(
-    predictions: dict[str, str], references: dict[str, list[str]]
-) -> tuple[list[str], list[list[str]]]:
-    """Captions and references of the same clips, in the references' order.
+def matched(predictions: dict[str, str], references: dict[str, list[str]]) -> Matched:
+    """Captions and references of the same clips.
 
     Raises
     ------
     DataError
-        if a clip has references and no caption, by name.
+        if a clip has references and no caption; the first few are named.
     """
     missing = [name for name in references if name not in predictions]
     if missing:
-        shown = ", ".join(missing[:3])
-        raise errors.DataError(f"{len(missing)} clips have no caption, such as {shown}")
-    return [predictions[name] for name in references], list(references.values())
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        raise errors.DataError(
+            f"no caption for {', '.join(missing[:_NAMED])}{more}",
+            hint="clips are matched by name, without folder and suffix",
+        )
+    return Matched(
+        names=list(references),
+        captions=[predictions[name] for name in references],
+        references=list(references.values()),
+        unasked=[name for name in predictions if name not in references],
+    )
 
 
 def evaluate(
@@ -107,68 +175,134 @@ def evaluate(
     ----------
     encode : texts to unit vectors, for the score by sentence vectors; None leaves it out.
     seed : draws the resamples of clips.
+
+    Raises
+    ------
+    UsageError
+        if there are fewer than two clips, or one has no reference.
     """
-    rng = np.random.default_rng(seed)
-    draws_RN = rng.integers(0, len(candidates), size=(RESAMPLES, len(candidates)))
-    # Rarity of words is that of all clips; what a resample changes is which clips count.
-    found = {"CIDEr-D": _of_clips(cider_d(candidates, references), draws_RN)}
-    for n, whole in enumerate(bleu(candidates, references), start=1):
-        if n in (1, 4):
-            found[f"BLEU-{n}"] = _of_corpus(candidates, references, n, whole, draws_RN)
-    found["ROUGE-L"] = _of_clips(rouge_l(candidates, references), draws_RN)
+    found = {
+        name: _of_clips(values, seed) for name, values in per_clip(candidates, references, encode).items()
+    }
+    found.update(_bleu_scores(candidates, references, seed))
+    order = (
+        "CIDEr-D",
+        "BLEU-1",
+        "BLEU-2",
+        "BLEU-3",
+        "BLEU-4",
+        "ROUGE-L",
+        "sentence vectors",
+        "faulty language",
+    )
+    return {name: found[name] for name in order if name in found}
+
+
+def per_clip(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], encode: Encode | None = None
+) -> dict[str, list[float]]:
+    """The metrics that every clip has its own value of. How rare words are is counted over all clips."""
+    found = {"CIDEr-D": cider_d(candidates, references), "ROUGE-L": rouge_l(candidates, references)}
     if encode is not None:
-        scores = similarity(candidates, references, encode, lambda text: bool(faults(text)))
-        found["sentence vectors"] = _of_clips(scores, draws_RN)
-    found["faulty language"] = _of_clips([float(bool(faults(text))) for text in candidates], draws_RN)
+        found["sentence vectors"] = similarity(
+            candidates, references, encode, lambda text: bool(faults(text))
+        )
+    found["faulty language"] = [float(bool(faults(text))) for text in candidates]
     return found
 
 
+def difference(one: Sequence[float], other: Sequence[float], *, seed: int = 0) -> Score:
+    """How much better the first is on the same clips, with the interval of the paired difference.
+
+    Examples
+    --------
+    >>> difference([1.0, 2.0], [0.5, 1.5])
+    Score(value=0.5, low=0.5, high=0.5)
+    """
+    return _of_clips(np.subtract(one, other), seed)
+
+
 def shuffled(candidates: Sequence[str], seed: int) -> list[str]:
-    """Captions given to other clips than their own: what is said without listening."""
+    """Captions given to other clips than their own: what is said without listening.
+
+    Examples
+    --------
+    >>> shuffled(["rain", "a dog"], seed=1)
+    ['a dog', 'rain']
+    """
     order = np.random.default_rng(seed).permutation(len(candidates))
-    # A rotation of a random order leaves no caption where it was.
-    return [candidates[order[(list(order).index(place) + 1) % len(order)]] for place in range(len(order))]
+    # Each clip gets the caption of the next one in a random round, so none keeps its own.
+    given = dict(zip(order.tolist(), np.roll(order, -1).tolist(), strict=True))
+    return [candidates[given[place]] for place in range(len(candidates))]
 
 
-def _of_clips(values: Sequence[float], draws_RN: npt.NDArray[np.int64]) -> Score:
-    values_N = np.asarray(values)
-    low, high = np.quantile(values_N[draws_RN].mean(axis=1), [0.025, 0.975])
+def _draws(clips: int, count: int, seed: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, clips, size=(count, clips))
+
+
+def _of_clips(values: Sequence[float] | npt.NDArray[np.float64], seed: int) -> Score:
+    values_N = np.asarray(values, dtype=np.float64)
+    means_R = values_N[_draws(len(values_N), RESAMPLES, seed)].mean(axis=1)
+    low, high = np.quantile(means_R, [0.025, 0.975])
     return Score(float(values_N.mean()), float(low), float(high))
 
 
-def _of_corpus(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    n: int,
-    whole: float,
-    draws_RN: npt.NDArray[np.int64],
-) -> Score:
-    """BLEU counts over all clips together, so it is computed anew for (a fifth of the) resamples."""
+def _bleu_scores(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], seed: int
+) -> dict[str, Score]:
+    """BLEU counts over all clips together, so a resample's is computed from its clips."""
     drawn = [
-        bleu([candidates[place] for place in row], [references[place] for place in row])[n - 1]
-        for row in draws_RN[: RESAMPLES // 5]
+        bleu([candidates[place] for place in row], [references[place] for place in row])
+        for row in _draws(len(candidates), _CORPUS_RESAMPLES, seed).tolist()
     ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Score(whole, float(low), float(high))
+    found = {}
+    for n, value in enumerate(bleu(candidates, references), start=1):
+        low, high = np.quantile([row[n - 1] for row in drawn], [0.025, 0.975])
+        found[f"BLEU-{n}"] = Score(value, float(low), float(high))
+    return found
+
+
+def _joined(texts: Sequence[str]) -> str:
+    said = [text for place, text in enumerate(texts) if not place or text != texts[place - 1]]
+    return said[0] if len(said) == 1 else "; ".join(text.rstrip(" .") for text in said)
+
+
+def _number(told: Any, path: str | Path, place: str) -> float:
+    try:
+        return float(told)
+    except (TypeError, ValueError):
+        raise errors.DataError(f"{told!r} is no start in seconds", file=str(path), record=place) from None
 
 
 def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Rows of a table or of JSON with their places."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
+    except OSError as error:
+        raise errors.DataError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise errors.DataError("is no text in UTF-8", file=str(path)) from error
     begins = text.lstrip()[:1]
+    parse: Callable[[str], list[Any]] = _table
+    if begins in ("[", "{"):
+        parse = _json if begins == "[" else _json_lines
     try:
-        if begins == "[":
-            rows: list[Any] = json.loads(text)
-        elif begins == "{":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-            rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter))
-    except (ValueError, csv.Error) as error:
+        rows = parse(text)
+    except (ValueError, RecursionError, csv.Error) as error:
         raise errors.DataError(f"is neither a table nor JSON: {error}", file=str(path)) from error
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise errors.DataError("holds no rows", file=str(path))
     return [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _table(text: str) -> list[Any]:
+    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def _json(text: str) -> list[Any]:
+    return list(json.loads(text))
+
+
+def _json_lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
