@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import os
 import signal
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +231,74 @@ def pathogen_data(tmp_path: Path) -> Path:
     human = fasta([drawn(150_000) + 2000 * "N" + drawn(150_000)])
     (data / "ref" / "hs37_chr20.fa.gz").write_bytes(gzip.compress(human.encode(), 1))
     return data
+
+
+_SOUNDS = {".mp4": "aac", ".mov": "aac", ".mpg": "mp2"}
+
+
+def _write_film(
+    path: Path,
+    frames: Sequence[Any],
+    *,
+    fps: float = 25.0,
+    times: Sequence[float] | None = None,
+    wave_S: Any = None,
+    codec: str = "mpeg4",
+    sound_at: float = 0.0,
+    turned: bool = False,
+) -> Path:
+    """Write a video of grey frames (H, W), uint8, and a wave at 16 kHz.
+
+    `times`, in seconds, make its rate vary. `turned` writes the matrix of a phone that was held upright:
+    players turn such frames by a quarter.
+    """
+    import av
+    import numpy as np
+
+    with av.open(str(path), "w") as container:
+        video = sound = None
+        if len(frames):
+            video = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+            video.height, video.width = frames[0].shape
+            video.pix_fmt = "yuv420p"
+            video.bit_rate = 4_000_000
+            ticks = 1 / Fraction(fps).limit_denominator(1001) if times is None else Fraction(1, 1000)
+            video.codec_context.time_base = ticks
+        if wave_S is not None:
+            sound = container.add_stream(_SOUNDS.get(path.suffix, "pcm_s16le"), rate=16_000)
+            sound.layout = "mono"
+        for number, grey_HW in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(grey_HW, format="gray").reformat(format="yuv420p")
+            frame.pts = number if times is None else round(times[number] * 1000)
+            frame.time_base = ticks
+            container.mux(video.encode(frame))
+        if video is not None:
+            container.mux(video.encode())
+        if sound is not None:
+            samples_S = (np.clip(wave_S, -1, 1) * 32767).astype(np.int16)
+            for start in range(0, len(samples_S), 1024):
+                piece = av.AudioFrame.from_ndarray(
+                    samples_S[None, start : start + 1024], format="s16", layout="mono"
+                )
+                piece.sample_rate, piece.pts = 16_000, start + round(sound_at * 16_000)
+                piece.time_base = Fraction(1, 16_000)
+                container.mux(sound.encode(piece))
+            container.mux(sound.encode())
+    if turned:
+        _turn(path)
+    return path
+
+
+def _turn(path: Path) -> None:
+    """Write a quarter turn into the header of an MP4's video track."""
+    written = bytearray(path.read_bytes())
+    place = written.index(b"tkhd") + 4 + 40
+    matrix = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    written[place : place + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(written)
+
+
+@pytest.fixture
+def film() -> Callable[..., Path]:
+    """Write a video: `film(path, frames, wave_S=wave)`."""
+    return _write_film

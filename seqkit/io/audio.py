@@ -2,7 +2,8 @@
 
 Knows containers, tracks and resampling, through PyAV; not what is heard. A file is told
 by its content, never by its name, and is never whole in memory unless that is asked for.
-The first audio track counts; its channels are averaged.
+The first audio track counts; its channels are averaged. Samples count from the file's start:
+where a track starts later than the file, or pauses, there is silence.
 
 Shape suffixes: S samples.
 """
@@ -20,12 +21,14 @@ import numpy.typing as npt
 
 from seqkit import errors
 
-__all__ = ["Wave", "load", "opened", "read_blocks"]
+__all__ = ["Wave", "load", "opened", "origin", "read_blocks"]
 
 Wave = npt.NDArray[np.float32]
 
 #: Rates and channels beyond these are no sound, but a damaged or a hostile header.
 HIGHEST_RATE, MOST_CHANNELS = 768_000, 64
+#: Gaps below are a matter of rounding, beyond them a file's times are wrong; in seconds.
+SHORTEST_GAP, LONGEST_GAP = 0.1, 600.0
 
 
 @contextlib.contextmanager
@@ -55,6 +58,8 @@ def opened(source: str | Path | bytes, file: str | None = None) -> Iterator[Any]
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise errors.DataError("is not an audio or video file, or is damaged", file=name) from error
     with container:
+        if not container.streams:
+            raise errors.DataError("holds neither sound nor pictures, or is damaged", file=name)
         yield container
 
 
@@ -137,11 +142,14 @@ def _pieces(source: str | Path | bytes, rate: int, name: str) -> Generator[Wave]
         stream = container.streams.audio[0]
         _require_sound(stream.codec_context, name)
         resampler = av.AudioResampler(format="fltp", rate=rate)
-        samples = 0
+        samples, start = 0, origin(container)
         try:
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise errors.DataError(f"is damaged at {samples / rate:.1f} s", file=name)
+                for silent_S in _gap(frame, samples / rate + start, rate):
+                    samples += len(silent_S)
+                    yield silent_S
                 for piece in resampler.resample(frame):
                     samples += piece.samples
                     yield _mono(piece)
@@ -149,6 +157,21 @@ def _pieces(source: str | Path | bytes, rate: int, name: str) -> Generator[Wave]
                 yield _mono(piece)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise errors.DataError(f"is damaged or cut short at {samples / rate:.1f} s", file=name) from error
+
+
+def origin(container: Any) -> float:
+    """When a file starts, in seconds; sound and pictures both count from there."""
+    return 0.0 if container.start_time is None else float(container.start_time) / av.time_base
+
+
+def _gap(frame: Any, expected: float, rate: int) -> Iterator[Wave]:
+    """Silence up to a frame that comes later than what was before it says, a second at a time."""
+    missing = 0.0 if frame.time is None else frame.time - expected
+    if SHORTEST_GAP < missing < LONGEST_GAP:
+        left = round(missing * rate)
+        while left > 0:
+            yield np.zeros(min(left, rate), np.float32)
+            left -= rate
 
 
 def _require_sound(codec: Any, name: str) -> None:

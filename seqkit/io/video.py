@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
-from seqkit.io.audio import opened
+from seqkit.io.audio import opened, origin
 
 __all__ = ["Frame", "has_sound", "has_video", "read_frames", "stream_of"]
 
@@ -89,7 +89,7 @@ def read_frames(
         if stream is None:
             raise errors.DataError("has no video track", file=name)
         stream.thread_type = "SLICE"
-        shown = _shown(_decoded(container, stream, name), fps, _origin(container), name)
+        shown = _shown(_decoded(container, stream, name), fps, origin(container), name)
         for number, frame in shown:
             yield Frame(number, _upright(frame, shorter, name))
 
@@ -105,11 +105,6 @@ def stream_of(container: Any) -> Any | None:
         if not attached:
             return stream
     return None
-
-
-def _origin(container: Any) -> float:
-    """When the file starts, in seconds; sound and pictures both count from there."""
-    return 0.0 if container.start_time is None else float(container.start_time) / av.time_base
 
 
 def _decoded(container: Any, stream: Any, name: str) -> Iterator[Any]:
