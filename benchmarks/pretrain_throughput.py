@@ -5,8 +5,8 @@
 Both train a Llama of the same sizes on 6-mers of the same genome, with the same rows in a batch, steps,
 optimiser (AdamW) and data type, each in a process of its own, in turns. The Trainer gets its tokens
 ready-made from memory; seqkit reads the genome, as always. Speed is that of the steps after the first
-quarter. Needs `accelerate`, which the Trainer asks for. `seqkit bench page pretrain --into docs/benchmarks/pretrain.md` puts
-the table into the documentation.
+quarter. Needs `accelerate`, which the Trainer asks for. `seqkit bench page pretrain --into
+docs/benchmarks/pretrain.md` puts the table into the documentation.
 """
 
 import argparse

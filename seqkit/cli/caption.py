@@ -47,6 +47,9 @@ def run(
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 8,
     decoder: Annotated[str, typer.Option(help="sample, beam, diverse or conditional.")] = "sample",
     candidates: Annotated[int, typer.Option(min=1, help="Captions that are drawn and ranked.")] = 20,
+    classifier: Annotated[
+        str | None, typer.Option(metavar="DIR", help="What guides `--decoder conditional`.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of drawing.")] = 0,
     threads: Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for all cores.")] = 0,
     offline: Annotated[
@@ -64,7 +67,13 @@ def run(
     from seqkit.audio.captioning import choosing, describe
 
     describer = choosing.describer(
-        model, method=decoder, candidates=candidates, seed=seed, threads=threads, offline=offline
+        model,
+        method=decoder,
+        candidates=candidates,
+        classifier=classifier,
+        seed=seed,
+        threads=threads,
+        offline=offline,
     )
     config = describe.WindowConfig(
         seconds=window, silence=silence_db, batch=batch_size, n_best=n_best, join=join

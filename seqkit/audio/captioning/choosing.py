@@ -20,6 +20,7 @@ def describer(
     *,
     method: str = "sample",
     candidates: int = 20,
+    classifier: str | None = None,
     seed: int = 0,
     threads: int = 0,
     offline: bool = False,
@@ -29,7 +30,7 @@ def describer(
     Parameters
     ----------
     name : of a model that comes with the package, or a folder.
-    method, candidates, seed : see `describer.DescribeConfig`.
+    method, candidates, classifier, seed : see `describer.DescribeConfig`.
     threads : 0 leaves them as they are.
     offline : nothing is fetched; as nothing is here at any time, for the command line's sake only.
 
@@ -40,7 +41,7 @@ def describer(
     """
     if threads:
         torch.set_num_threads(threads)
-    config = own.DescribeConfig(method=method, candidates=candidates, seed=seed)
+    config = own.DescribeConfig(method=method, candidates=candidates, classifier=classifier, seed=seed)
     path = Path(name) / "config.json"
     if name != own.DEFAULT and path.is_file() and _kind(path) != "seqkit-caption":
         from seqkit.audio.captioning import foreign

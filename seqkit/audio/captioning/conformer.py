@@ -102,6 +102,8 @@ class ConformerAdapter(nn.Module):
         frames_BUD = nn.functional.pad(frames_BUD * real_BU[..., None], (0, 0, 0, lacking))
         real_BE = nn.functional.pad(real_BU, (0, lacking)).unflatten(1, (-1, self.stride)).any(dim=-1)
         x_BED = self.thin(frames_BUD.transpose(1, 2)).transpose(1, 2)
+        # Where a clip has no frame at all, its blocks look at the first, so that nothing is divided by 0.
+        seen_BE = real_BE | (~real_BE.any(dim=1, keepdim=True) & (torch.arange(real_BE.shape[1]) == 0))
         for block in self.blocks:
-            x_BED = block(x_BED, real_BE)
-        return x_BED * real_BE[..., None], real_BE
+            x_BED = block(x_BED, seen_BE)
+        return x_BED.masked_fill(~real_BE[..., None], 0.0), real_BE

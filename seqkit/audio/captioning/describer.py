@@ -26,6 +26,7 @@ from seqkit.decoders.interfaces import Inputs
 from seqkit.decoders.models import target_of
 from seqkit.decoders.sampling import SamplingOptions
 from seqkit.decoders.search import catalogue as searches
+from seqkit.decoders.search.classifier import load_classifier
 from seqkit.decoders.verify import PointVerifier
 from seqkit.models import catalogue
 
@@ -50,6 +51,7 @@ class DescribeConfig:
     temperature, top_p : of drawing.
     most_tokens : longest caption.
     ranking : how candidates are ranked.
+    classifier : folder of what guides conditional beam search, see `seqkit decoders train-classifier`.
     seed : of drawing; a clip's candidates do not depend on what it is described with.
     """
 
@@ -59,6 +61,7 @@ class DescribeConfig:
     top_p: float = 0.95
     most_tokens: int = 30
     ranking: RankConfig = RankConfig()
+    classifier: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +85,7 @@ class CaptionDescriber:
         self.parts, self.config = parts, config
         self.rate: int = parts.encoder.mel.config.rate
         self._target = target_of(parts.model.decoder)
+        self._classifier = None if config.classifier is None else load_classifier(config.classifier)
 
     @torch.inference_mode()
     def describe(self, waves: Sequence[npt.NDArray[np.float32]], n_best: int = 1) -> list[list[Scored]]:
@@ -142,7 +146,8 @@ class CaptionDescriber:
         sampling = SamplingOptions(
             no_repeat_ngram=3, max_new_tokens=self.config.most_tokens, eos=(END,), suppress=(0, START)
         )
-        search = searches.build(self.config.method, self._target, beams=8, n_best=8)
+        guide = {"classifier": self._classifier} if self._classifier is not None else {}
+        search = searches.build(self.config.method, self._target, beams=8, n_best=8, **guide)
         found, _ = search.generate(Inputs(prompts=[[START]], encoder_kwargs=memory), sampling)
         return [one.tokens for one in found[0]]
 

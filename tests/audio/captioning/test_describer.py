@@ -1,0 +1,71 @@
+"""The describer: the same alone and in company, every search, candidates scored by the formula."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from seqkit import errors
+from seqkit.audio.captioning import describer
+from seqkit.audio.captioning.describer import GENERAL, CaptionDescriber, DescribeConfig
+from seqkit.audio.captioning.folder import Calibration, Parts
+from seqkit.audio.captioning.model import Source
+
+
+def waves(count: int = 2) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=16_000 * (1 + row)).astype(np.float32) * 0.1 for row in range(count)]
+
+
+@pytest.mark.parametrize("method", ["sample", "beam", "diverse"])
+def test_every_search_gives_captions_that_do_not_depend_on_company(parts: Parts, method: str) -> None:
+    own = CaptionDescriber(parts, DescribeConfig(method=method, candidates=4, most_tokens=8))
+    together = own.describe(waves(), n_best=3)
+    apart = [own.describe([wave], n_best=3)[0] for wave in waves()]
+    assert [[one.text for one in row] for row in together] == [[one.text for one in row] for row in apart]
+    for row in together:
+        assert 1 <= len(row) <= 3
+        assert len({one.text for one in row}) == len(row)
+        assert all(0 < one.score < 1 for one in row)
+
+
+@torch.inference_mode()
+def test_scores_are_the_formulas(parts: Parts) -> None:
+    own = CaptionDescriber(parts, DescribeConfig(candidates=6, most_tokens=8))
+    wave = waves(1)[0]
+    best = own.describe([wave])[0][0]
+    assert best.logprob is not None and best.similarity is not None
+    hybrid = 0.3 * best.logprob + 0.7 * best.similarity
+    assert best.score == pytest.approx(1 / (1 + np.exp(-4.0 * hybrid)))
+    source = Source.of(parts.encoder.hear([torch.from_numpy(wave)]))
+    places = parts.model.place(source).norm(dim=-1), torch.from_numpy(own.encode(["rain", ""])).norm(dim=-1)
+    for norms in places:
+        torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+def test_what_is_unlikely_to_be_right_stays_general(parts: Parts) -> None:
+    sure = dataclasses.replace(parts, calibration=Calibration(slope=1.0, offset=-9.0, least=0.5))
+    found = CaptionDescriber(sure, DescribeConfig(candidates=3, most_tokens=6)).describe(waves(1), 2)[0]
+    assert found[0].text == GENERAL
+    assert found[0].score < 0.01
+
+
+def test_seeds_draw_anew_and_the_same_seed_again(parts: Parts) -> None:
+    def told(seed: int) -> list[str]:
+        config = DescribeConfig(candidates=5, temperature=1.5, most_tokens=10, seed=seed)
+        return [one.text for one in CaptionDescriber(parts, config).describe(waves(1), 5)[0]]
+
+    assert told(1) == told(1)
+    assert told(1) != told(2)
+
+
+def test_nothing_and_wrong_options(parts: Parts) -> None:
+    assert CaptionDescriber(parts).describe([]) == []
+    with pytest.raises(errors.UsageError, match="classifier"):
+        CaptionDescriber(parts, DescribeConfig(method="conditional")).describe(waves(1))
+    for wrong in ({"method": "x"}, {"candidates": 0}, {"most_tokens": 1}):
+        with pytest.raises(errors.UsageError):
+            DescribeConfig(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(errors.UsageError, match="no such model"):
+        describer.load("nowhere")
