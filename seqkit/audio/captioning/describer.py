@@ -85,7 +85,7 @@ class CaptionDescriber:
         self.parts, self.config = parts, config
         self.rate: int = parts.encoder.mel.config.rate
         self._target = target_of(parts.model.decoder)
-        self._classifier = None if config.classifier is None else load_classifier(config.classifier)
+        self._classifier = None if config.classifier is None else load_classifier(Path(config.classifier))
 
     @torch.inference_mode()
     def describe(self, waves: Sequence[npt.NDArray[np.float32]], n_best: int = 1) -> list[list[Scored]]:
