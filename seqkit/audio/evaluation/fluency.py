@@ -2,8 +2,9 @@
 
 FENSE (Zhou et al., ICASSP 2022) has a detector that was trained on corrupted captions; this one needs no
 weights, and its rules are for the same kinds of corruption. It is apart from the filter of
-`captioning.ranking`, and stricter: what chooses captions should not also be all that judges them. Knows
-texts only, in English; whether a caption is true is not its business.
+`captioning.ranking`, and stricter: what chooses captions should not also be all that judges them. Of
+captions that people wrote 1.5 to 2.6 % are blamed, most of them for want of a verb; an end that was cut
+after a noun is not noticed. Knows texts only, in English; whether a caption is true is not its business.
 """
 
 import re

@@ -130,7 +130,12 @@ def read_references(path: str | Path) -> dict[str, list[str]]:
         texts = [value for name, value in row.items() if str(name).startswith("caption") and value]
         if len(texts) == 1 and isinstance(texts[0], list):
             texts = texts[0]
-        if not isinstance(file, str) or not texts or not all(isinstance(text, str) for text in texts):
+        if (
+            not isinstance(file, str)
+            or not file
+            or not texts
+            or not all(isinstance(text, str) for text in texts)
+        ):
             raise errors.DataError("has no file and captions", file=str(path), record=place)
         name = clip_name(file)
         if name in found:
