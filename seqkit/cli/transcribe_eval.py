@@ -106,4 +106,9 @@ def inspect(
     from seqkit.vision_speech import sheet
 
     frames, seen, faces = sheet.contact_sheet(path, out, face=face, seconds=seconds)
-    print(f"seqkit: {path}: {faces} faces, one in {seen} of {frames} frames", file=sys.stderr)
+    which = "the mouth" if face is None else f"the mouth of face {face}"
+    print(
+        f"seqkit: {path}: {faces} {'face' if faces == 1 else 'faces'}; {which} in {seen} of {frames} frames, "
+        f"no face in {frames - seen}",
+        file=sys.stderr,
+    )

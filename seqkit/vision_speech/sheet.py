@@ -5,6 +5,7 @@ Knows a recording's first window; not models. Drawn with OpenCV, written as PNG.
 Shape suffixes: H rows, W columns.
 """
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,9 @@ import numpy.typing as npt
 
 from seqkit import errors
 from seqkit.io import atomic, video
-from seqkit.vision_speech.faces import CascadeFaces, FaceConfig, Track, follow
+from seqkit.vision_speech.faces import FaceFinder
 from seqkit.vision_speech.model import FPS
-from seqkit.vision_speech.mouths import MouthConfig, find_mouths
+from seqkit.vision_speech.people import Look, Looker
 
 __all__ = ["contact_sheet"]
 
@@ -25,7 +26,13 @@ _COLOURS = ((0, 200, 0), (0, 140, 255), (255, 120, 0), (200, 0, 200))
 
 
 def contact_sheet(
-    source: str | Path, out: str | Path, *, face: int | None = None, seconds: float = 12.0, shown: int = 20
+    source: str | Path,
+    out: str | Path,
+    *,
+    face: int | None = None,
+    seconds: float = 12.0,
+    shown: int = 20,
+    finder: FaceFinder | None = None,
 ) -> tuple[int, int, int]:
     """Draw frames spread evenly over the first seconds, each above the mouth that is cut out of it.
 
@@ -34,52 +41,68 @@ def contact_sheet(
     out : a PNG file.
     face : whose mouth; None for the one that talks.
     shown : frames that are drawn, at most.
+    finder : finds faces; OpenCV's cascade if not given.
 
     Returns
     -------
-    Frames that were looked at, those with a face, and how many faces were followed.
+    Frames that were looked at, those with a mouth, and how many faces were seen.
 
     Raises
     ------
     DataError
         if the video cannot be read.
     """
-    frames = []
-    for frame in video.read_frames(source, fps=FPS):
-        frames.append(frame.grey_HW)
-        if len(frames) >= round(seconds * FPS):
-            break
-    finder = CascadeFaces(FaceConfig())
-    tracks = follow(frames, finder, finder.config)
-    mouths = find_mouths(frames, finder, mouths=MouthConfig(), face=face)
+    coming = video.read_frames(source, fps=FPS)
+    frames = [frame.grey_HW for frame in itertools.islice(coming, max(1, round(seconds * FPS)))]
+    look = Looker(face, finder).look(frames)
     places = np.unique(np.linspace(0, len(frames) - 1, min(shown, len(frames))).round().astype(int))
-    cells = [
-        _cell(frames[place], int(place), tracks, mouths.grey_THW[place], bool(mouths.seen_T[place]))
-        for place in places
-    ]
-    while len(cells) % COLUMNS:
+    cells = [_cell(frames[place], int(place), look) for place in places]
+    columns = min(COLUMNS, len(cells))
+    while len(cells) % columns:
         cells.append(np.full_like(cells[0], 255))
-    rows = [np.hstack(cells[first : first + COLUMNS]) for first in range(0, len(cells), COLUMNS)]
+    rows = [np.hstack(cells[first : first + columns]) for first in range(0, len(cells), columns)]
     done, encoded = cv2.imencode(".png", np.vstack(rows))
     if not done:
         raise errors.OutputError("the picture could not be encoded", file=str(out))
     with atomic.atomic_file(out) as stream:
         stream.write(encoded.tobytes())
-    return len(frames), int(mouths.seen_T.sum()), mouths.faces
+    return len(frames), int(look.mouths.seen_T.sum()), len(look.people)
 
 
-def _cell(frame_HW: Picture, number: int, tracks: list[Track], mouth_HW: Picture, seen: bool) -> Picture:
+def _cell(frame_HW: Picture, number: int, look: Look) -> Picture:
     """A frame with its faces, its number and time, and the mouth below."""
     scale = WIDTH / frame_HW.shape[1]
-    picture = cv2.cvtColor(cv2.resize(frame_HW, None, fx=scale, fy=scale), cv2.COLOR_GRAY2BGR)
-    for order, track in enumerate(tracks):
-        if track.first <= number < track.end:
-            x, y, width, height = (track.boxes_T4[number - track.first] * scale).astype(int)
-            cv2.rectangle(picture, (x, y), (x + width, y + height), _COLOURS[order % len(_COLOURS)], 2)
-    told = f"{number}  {number / FPS:.2f} s" + ("" if seen else "  no face")
-    cv2.putText(picture, told, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 255), 1, cv2.LINE_AA)
-    below = np.full((mouth_HW.shape[0] * 2 + 8, picture.shape[1], 3), 255, np.uint8)
+    height = round(frame_HW.shape[0] * scale)
+    picture = np.array(cv2.cvtColor(cv2.resize(frame_HW, (WIDTH, height)), cv2.COLOR_GRAY2BGR), np.uint8)
+    for face, person in look.people.items():
+        colour = _COLOURS[(face - 1) % len(_COLOURS)]
+        for track in person.tracks:
+            if track.first <= number < track.end:
+                x, y, wide, high = (track.boxes_T4[number - track.first] * scale).astype(int)
+                thick = 3 if face == look.chosen else 1
+                cv2.rectangle(picture, (x, y), (x + wide, y + high), colour, thick)
+                _write(picture, str(face), (x, y - 5), colour)
+    seen = look.mouths.seen_T[number]
+    return np.vstack([_caption(number, bool(seen)), picture, _mouth(look.mouths.grey_THW[number])])
+
+
+def _caption(number: int, seen: bool) -> Picture:
+    """The line above a frame."""
+    strip = np.full((20, WIDTH, 3), 255, np.uint8)
+    _write(strip, f"frame {number}, {number / FPS:.2f} s", (4, 15), (0, 0, 0))
+    if not seen:
+        _write(strip, "no face", (WIDTH - 66, 15), (0, 0, 220))
+    return strip
+
+
+def _mouth(mouth_HW: Picture) -> Picture:
+    """What the model sees of a frame, twice as large."""
+    below = np.full((mouth_HW.shape[0] * 2 + 8, WIDTH, 3), 255, np.uint8)
     large = cv2.cvtColor(cv2.resize(mouth_HW, None, fx=2, fy=2), cv2.COLOR_GRAY2BGR)
-    left = (below.shape[1] - large.shape[1]) // 2
+    left = (WIDTH - large.shape[1]) // 2
     below[4 : 4 + large.shape[0], left : left + large.shape[1]] = large
-    return np.vstack([picture, below]).astype(np.uint8)
+    return below
+
+
+def _write(picture: Picture, text: str, where: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    cv2.putText(picture, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
