@@ -194,9 +194,10 @@ class Recording:
 def _length(held: int, most: int, sound: "_Sound | None") -> int:
     """How many of so many frames that are there a window has: to a pause, to the end, or to a quiet place."""
     least = min(LEAST, most // 2)
-    if held < least + REST:
+    rest = min(REST, most - least)
+    if held < least + rest:
         return held
-    pause = sound.pause(least, min(most, held - REST)) if sound else None
+    pause = sound.pause(least, min(most, held - rest)) if sound else None
     if pause is not None:
         return pause
     if held <= most:

@@ -12,6 +12,7 @@ from pathlib import Path
 from seqkit import errors
 from seqkit.io import segments
 from seqkit.io.segments import Segment
+from seqkit.vision_speech.faces import FaceFinder
 from seqkit.vision_speech.interface import Heard, Transcriber
 from seqkit.vision_speech.recording import Piece, Recording, RecordingConfig
 
@@ -27,12 +28,15 @@ def transcribe_file(
     config: RecordingConfig,
     *,
     file: str | None = None,
+    finder: FaceFinder | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Segment]:
     """Segments of a file, in order; memory holds a few windows.
 
     Parameters
     ----------
+    file : what segments and errors call the source; the path if not given.
+    finder : finds faces; OpenCV's cascade if not given.
     note : told what is missing: a modality, faces.
 
     Raises
@@ -42,7 +46,7 @@ def transcribe_file(
     UsageError
         if the transcriber cannot use what was asked for.
     """
-    recording = Recording(source, _usable(config, transcriber.uses), file=file)
+    recording = Recording(source, _usable(config, transcriber.uses), file=file, finder=finder)
     for text in recording.notes:
         note(text)
     told, said, end = len(recording.notes), False, 0.0
