@@ -50,6 +50,7 @@ COMMANDS = (
     "embed",
     "score",
     "generate",
+    "convert",
     "caption",
     "transcribe",
     "decoders",

@@ -20,7 +20,7 @@ from seqkit import errors
 from seqkit.backbone import device as devices
 from seqkit.backbone.config import BackboneConfig
 from seqkit.backbone.sequence import SequenceModel
-from seqkit.models import folders, nucleotides
+from seqkit.models import folders, foreign, nucleotides
 from seqkit.models.nucleotides import SequenceTokenizer
 
 __all__ = ["DEFAULT", "GenomicModel", "load", "save"]
@@ -126,12 +126,15 @@ def load(
         raise errors.UsageError(f"no data type is called {dtype!r}", hint=f"--dtype auto|{'|'.join(_DTYPES)}")
     kind = devices.choose_dtype(place) if dtype == "auto" else _DTYPES[dtype]
     folder = _folder(name, offline=offline)
-    config = folders.read_config(folder)
+    config = folders.read_config(folder, code_allowed=True)
     folders.require_safetensors(folder)
-    if config["model_type"] != BackboneConfig.model_type:
+    if foreign.is_foreign(config):
+        network = foreign.load_network(folder, config, kind)
+    elif config["model_type"] == BackboneConfig.model_type:
+        network = folders.load_network(SequenceModel, folder, kind)
+    else:
         raise errors.DataError(f"a model of type {config['model_type']!r} is not supported", file=str(folder))
-    network = folders.load_network(SequenceModel, folder, kind)
-    tokenizer = nucleotides.find(str(folder / nucleotides.FILE))
+    tokenizer = _tokenizer(folder, network.config.vocab_size)
     return GenomicModel(name=name, network=network.to(place).eval(), tokenizer=tokenizer)
 
 
@@ -155,6 +158,21 @@ def save(directory: Path, network: SequenceModel, tokenizer: SequenceTokenizer, 
         raise errors.OutputError(f"cannot be written: {error.strerror}", file=str(directory)) from error
     nucleotides.save(tokenizer, directory / nucleotides.FILE)
     return hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
+
+
+def _tokenizer(folder: Path, rows: int) -> SequenceTokenizer:
+    """The folder's tokenizer; an embedding may have rows to spare, but none too few."""
+    path = folder / nucleotides.FILE
+    if not path.is_file():
+        raise errors.DataError(
+            "there is no tokenizer: of byte pairs, or one that seqkit wrote", file=str(path)
+        )
+    tokenizer = nucleotides.find(str(path))
+    if tokenizer.vocab_size > rows:
+        raise errors.DataError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model {rows}", file=str(path)
+        )
+    return tokenizer
 
 
 def _folder(name: str, *, offline: bool) -> Path:
