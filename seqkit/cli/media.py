@@ -4,9 +4,12 @@ Also the group that takes `seqkit caption clip.wav` beside `seqkit caption train
 names of files and streams of segments; not how segments are made.
 """
 
+import contextlib
 import glob
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ import typer.core
 
 from seqkit import errors
 
-__all__ = ["SUFFIXES", "PathsGroup", "expand", "write_all"]
+__all__ = ["SUFFIXES", "PathsGroup", "expand", "on_disk", "write_all"]
 
 #: What is looked for in folders; a file that is named is read whatever its suffix.
 SUFFIXES = frozenset(
@@ -74,6 +77,18 @@ def _meant(path: str, recursive: bool) -> list[str]:
         raise errors.UsageError("matches no file", file=path)
     # A name that does not exist is tried, and fails alone.
     return [file for file in matching if not os.path.isdir(file)] or [path]
+
+
+@contextlib.contextmanager
+def on_disk(file: str) -> Iterator[str]:
+    """The path of a file; standard input as a temporary file, because films are read back and forth."""
+    if file != "-":
+        yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix="seqkit-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield copy.name
 
 
 def write_all(

@@ -4,6 +4,7 @@ Parses and prints; `seqkit.vision_speech` does the work.
 """
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -82,13 +83,12 @@ def run(
     )
     config = recording.RecordingConfig(modality=modality, face=face, seconds=window)
 
-    def segments_of(file: str) -> Any:
-        source: Any = sys.stdin.buffer.read() if file == "-" else file
-
+    def segments_of(file: str) -> Iterator[Any]:
         def note(text: str) -> None:
-            print(f"seqkit: {file}: {text}", file=sys.stderr)
+            print(f"seqkit: {'standard input' if file == '-' else file}: {text}", file=sys.stderr)
 
-        return transcribe.transcribe_file(source, transcriber, config, file=file, note=note)
+        with media.on_disk(file) as source:
+            yield from transcribe.transcribe_file(source, transcriber, config, file=file, note=note)
 
     files = media.expand(inputs, recursive=recursive)
     with progress.progress_bar("transcribing", total=len(files), unit="files") as advance:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from seqkit import errors
 from seqkit.cli import progress
 
 __all__ = ["evaluate", "inspect"]
@@ -28,7 +29,10 @@ def evaluate(
         str | None, typer.Option(metavar="DIR", help="Instead: a checkpoint of sound alone.")
     ] = None,
     only: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Names of clips, a line each; others are left out.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Names of clips, a line each: no others are read."
+        ),
     ] = None,
     modalities: Annotated[str, typer.Option(help="audio, video, av, comma-separated.")] = "audio,video,av",
     babble: Annotated[
@@ -50,13 +54,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every text.")] = False,
 ) -> None:
     """Word and character error rates with their 95 % intervals over clips, by modality and noise."""
-    from seqkit.vision_speech import choosing, corpus, evaluation
+    from seqkit.vision_speech import choosing, corpus, evaluation, recipe
     from seqkit.vision_speech import manifest as manifests
 
     lines = manifests.read(manifest)
     if only is not None:
-        names = manifests.read_names(only)
+        names = manifests.read_names(recipe.names_file(only, Path()))
         lines = [line for line in lines if line.name in names]
+    if not lines:
+        raise errors.DataError("lists none of these clips", file=manifest, hint="--only")
     transcriber = choosing.transcriber(
         model,
         audio_model,
@@ -70,15 +76,20 @@ def evaluate(
     )
     with progress.progress_bar("reading", total=len(lines), unit="clips") as advance:
         examples = corpus.read(
-            lines, None if keep is None else Path(keep), on_read=lambda done, total: advance(1)
+            lines,
+            None if keep is None else Path(keep),
+            whole=False,
+            on_read=lambda done, total: advance(1),
         )
-    cells = evaluation.evaluate(
-        transcriber,
-        examples,
-        modalities=modalities.split(","),
-        decibels=[float(ratio) for ratio in babble.split(",") if ratio],
-        seed=seed,
-    )
+    with progress.progress_bar("transcribing", unit="clips") as advance:
+        cells = evaluation.evaluate(
+            transcriber,
+            examples,
+            modalities=modalities.split(","),
+            decibels=_ratios(babble),
+            seed=seed,
+            advance=advance,
+        )
     if as_json:
         print(json.dumps({"clips": len(examples), "cells": [dataclasses.asdict(cell) for cell in cells]}))
         return
@@ -92,6 +103,13 @@ def evaluate(
             f"{cell.modality:<10}{noise:<9}{100 * cell.words.value:7.1f}  {interval:<16}"
             f"{100 * cell.characters.value:7.1f}"
         )
+
+
+def _ratios(told: str) -> list[float]:
+    try:
+        return [float(ratio) for ratio in told.split(",") if ratio.strip()]
+    except ValueError as error:
+        raise errors.UsageError(f"{told!r} is no list of decibels", hint="--babble 0,-5") from error
 
 
 def inspect(

@@ -21,7 +21,7 @@ from seqkit.io.atomic import atomic_path
 from seqkit.vision_speech.faces import CascadeFaces, FaceConfig
 from seqkit.vision_speech.manifest import Line
 from seqkit.vision_speech.model import FPS, RATE
-from seqkit.vision_speech.mouths import MouthConfig, find_mouths
+from seqkit.vision_speech.mouths import MouthConfig, find_mouths, nobody
 
 __all__ = ["SAMPLES_PER_FRAME", "Example", "read"]
 
@@ -59,6 +59,7 @@ def read(
     *,
     faces: FaceConfig = FACES,
     mouths: MouthConfig = MOUTHS,
+    whole: bool = True,
     on_read: Callable[[int, int], None] | None = None,
 ) -> list[Example]:
     """All clips of a list.
@@ -66,6 +67,7 @@ def read(
     Parameters
     ----------
     kept : folder where what is read is kept; taken from there if the files are still the same.
+    whole : refuse clips without sound or without pictures; otherwise they are silent, or nobody is seen.
     on_read : told how many of how many clips are read.
 
     Raises
@@ -73,7 +75,7 @@ def read(
     DataError
         if a clip cannot be read, or has no sound or no pictures.
     """
-    digest = _digest(lines, faces, mouths)
+    digest = _digest(lines, faces, mouths, whole)
     if kept is not None and (kept / "clips.json").is_file():
         found = _restored(lines, kept, digest)
         if found is not None:
@@ -81,7 +83,7 @@ def read(
     finder = CascadeFaces(faces)
     examples = []
     for number, line in enumerate(lines, start=1):
-        examples.append(_read(line, finder, faces, mouths))
+        examples.append(_read(line, finder, faces, mouths, whole))
         if on_read is not None:
             on_read(number, len(lines))
     if kept is not None:
@@ -89,19 +91,24 @@ def read(
     return examples
 
 
-def _read(line: Line, finder: CascadeFaces, faces: FaceConfig, mouths: MouthConfig) -> Example:
-    frames = [frame.grey_HW for frame in video.read_frames(line.file, fps=FPS)]
-    found = find_mouths(frames, finder, faces=faces, mouths=mouths)
-    heard_S = audio.load(line.file, RATE)
-    wave_S = np.zeros(len(frames) * SAMPLES_PER_FRAME, np.int16)
+def _read(line: Line, finder: CascadeFaces, faces: FaceConfig, mouths: MouthConfig, whole: bool) -> Example:
+    heard_S = np.zeros(0, np.float32)
+    if whole or video.has_sound(line.file):
+        heard_S = audio.load(line.file, RATE)
+    if whole or video.has_video(line.file):
+        frames = [frame.grey_HW for frame in video.read_frames(line.file, fps=FPS)]
+        found = find_mouths(frames, finder, faces=faces, mouths=mouths)
+    else:
+        found = nobody(-(-len(heard_S) // SAMPLES_PER_FRAME), mouths)
+    wave_S = np.zeros(len(found.seen_T) * SAMPLES_PER_FRAME, np.int16)
     samples = min(len(wave_S), len(heard_S))
     wave_S[:samples] = np.clip(heard_S[:samples] * 32767, -32768, 32767).astype(np.int16)
     return Example(line, wave_S, found.grey_THW, found.seen_T)
 
 
-def _digest(lines: Sequence[Line], faces: FaceConfig, mouths: MouthConfig) -> str:
+def _digest(lines: Sequence[Line], faces: FaceConfig, mouths: MouthConfig, whole: bool) -> str:
     """What the files and the options are; another digest is another corpus."""
-    state = [repr(faces), repr(mouths)]
+    state = [repr(faces), repr(mouths)] + ([] if whole else ["with parts missing"])
     for line in lines:
         try:
             size = line.file.stat().st_size

@@ -65,7 +65,9 @@ def evaluate(
     seed: int = 0,
     advance: Callable[[float], None] = lambda amount: None,
 ) -> list[Cell]:
-    """Error rates by each modality that a transcriber can use, without noise and with each level of babble.
+    """Error rates by each modality that there is, without noise and with each level of babble.
+
+    What a transcriber has no use for is left out, and so is what no clip has.
 
     Parameters
     ----------
@@ -84,9 +86,11 @@ def evaluate(
     if unknown:
         raise errors.UsageError(f"{unknown[0]!r} is none of {', '.join(MODALITIES)}", hint="--modalities")
     needs = {"audio": {"audio"}, "video": {"video"}, "av": {"audio", "video"}}
-    usable = [modality for modality in modalities if needs[modality] <= transcriber.uses]
+    usable = [modality for modality in modalities if needs[modality] <= transcriber.uses & _there(examples)]
     if not usable:
-        raise errors.UsageError(f"the model uses {' and '.join(transcriber.uses)} only", hint="--modalities")
+        raise errors.UsageError(
+            f"the model or the clips have no {' or '.join(modalities)}", hint="--modalities"
+        )
     for example in examples:
         if not example.line.text:
             raise errors.DataError("has no text to compare with", file=str(example.line.file))
@@ -127,6 +131,15 @@ def rates(pairs: Iterable[tuple[str, str]], seed: int = 0) -> tuple[Rate, Rate]:
         words.append(_counts(jiwer.process_words(truth, text)))
         characters.append(_counts(jiwer.process_characters(truth, text)))
     return _rate(words, seed), _rate(characters, seed)
+
+
+def _there(examples: Sequence[Example]) -> set[str]:
+    """What any clip has."""
+    there = {
+        "audio": any(one.wave_S.any() for one in examples),
+        "video": any(one.seen_T.any() for one in examples),
+    }
+    return {name for name, has in there.items() if has}
 
 
 def _cell(

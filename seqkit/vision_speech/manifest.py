@@ -1,8 +1,8 @@
 """Lists of clips with what is said in them.
 
-Knows two forms: JSON lines with `file`, `text` and, where known, `words` (each
-[word, start, end] in seconds); and the folder of a GRID speaker with its `align.tsv`.
-Does not read the clips.
+Knows three forms: JSON lines with `file`, `text` and, where known, `words` (each
+[word, start, end] in seconds); a table (TSV) with columns `file` and `text`; and the folder
+of a GRID speaker with its `align.tsv`. Does not read the clips.
 """
 
 import csv
@@ -47,7 +47,7 @@ class Line:
 
 
 def read(path: str | Path) -> list[Line]:
-    """Clips of a JSON-lines manifest, or of a GRID speaker's folder, by name.
+    """Clips of a manifest (a table if its name ends in .tsv), or of a GRID speaker's folder, by name.
 
     Raises
     ------
@@ -65,6 +65,8 @@ def read(path: str | Path) -> list[Line]:
         raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
     if not rows:
         raise errors.DataError("lists no clip", file=str(path))
+    if path.suffix.lower() == ".tsv":
+        return _table(rows, path)
     return [_line(text, path, number) for number, text in rows]
 
 
@@ -90,6 +92,19 @@ def _line(text: str, path: Path, number: int) -> Line:
     if not isinstance(file, str) or not isinstance(said, str):
         raise errors.DataError("file and text must be strings", file=str(path), record=place)
     return Line(path.parent / file, normalised(said), words)
+
+
+def _table(rows: list[tuple[int, str]], path: Path) -> list[Line]:
+    columns = rows[0][1].split("\t")
+    if not {"file", "text"} <= set(columns) or len(rows) == 1:
+        raise errors.DataError("has no columns file and text, or no clip", file=str(path))
+    lines = []
+    for number, row in rows[1:]:
+        cells = dict(zip(columns, row.split("\t"), strict=False))
+        if not cells.get("file") or "text" not in cells:
+            raise errors.DataError("has no file and text", file=str(path), record=f"line {number}")
+        lines.append(Line(path.parent / cells["file"], normalised(cells["text"])))
+    return lines
 
 
 def _grid(folder: Path) -> list[Line]:

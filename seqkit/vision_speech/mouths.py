@@ -25,6 +25,7 @@ __all__ = [
     "find_mouths",
     "find_people",
     "mouths_of",
+    "nobody",
     "talking",
 ]
 
@@ -138,12 +139,16 @@ def talking(frames: Sequence[Grey], people: Sequence[Person]) -> Person:
 
 def mouths_of(frames: Sequence[Grey], person: Person | None, config: MouthConfig, faces: int) -> Mouths:
     """A person's mouths; of nobody, black ones. `faces` is told on."""
-    grey_THW = np.zeros((len(frames), config.rows, config.columns), np.uint8)
-    seen_T = np.zeros(len(frames), bool)
+    found = dataclasses.replace(nobody(len(frames), config), faces=faces)
     for track in person.tracks if person else ():
-        grey_THW[track.first : track.end] = cut(frames, track, config)
-        seen_T[track.first : track.end] = True
-    return Mouths(grey_THW, seen_T, faces)
+        found.grey_THW[track.first : track.end] = cut(frames, track, config)
+        found.seen_T[track.first : track.end] = True
+    return found
+
+
+def nobody(frames: int, config: MouthConfig) -> Mouths:
+    """Frames in which nobody is seen."""
+    return Mouths(np.zeros((frames, config.rows, config.columns), np.uint8), np.zeros(frames, bool), 0)
 
 
 def cut(frames: Sequence[Grey], track: Track, config: MouthConfig) -> npt.NDArray[np.uint8]:

@@ -64,3 +64,26 @@ def test_texts_become_characters_and_back() -> None:
     for text in ("bin blue at f two now", "it's 9 o'clock", ""):
         assert alphabet.decode(alphabet.encode(text)) == text
     assert normalised("\u00c9T\u00c9 \u2014 it\u2019s\tON") == "ete it's on"
+
+
+def test_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "m.tsv"
+    path.write_text("text\tfile\tspeaker\nBin Blue!\tx/a.mp4\ts1\n\nset red\tb.wav\ts1\n")
+    first, second = manifest.read(path)
+    assert (first.file, first.text) == (tmp_path / "x" / "a.mp4", "bin blue")
+    assert (second.file, second.text) == (tmp_path / "b.wav", "set red")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a.mp4\tbin\n", "has no columns file and text"),
+        ("file\ttext\n", "or no clip"),
+        ("file\ttext\na.mp4\tbin\nb.mp4\n", "line 3: has no file and text"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_named(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.tsv"
+    path.write_text(text)
+    with pytest.raises(errors.DataError, match=told):
+        manifest.read(path)

@@ -1,0 +1,204 @@
+"""`seqkit transcribe`: files of every kind and fault, one failing alone, in every format."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqkit.vision_speech import choosing
+from seqkit.vision_speech.interface import Clip, Heard, Word
+
+
+class Transcriber:
+    """Says what it is given."""
+
+    def __init__(self, *uses: str) -> None:
+        self.uses = frozenset(uses)
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Heard]:
+        heard = []
+        for clip in clips:
+            text = " ".join(
+                name
+                for name, given in (("sound", clip.wave_S), ("lips", clip.mouths_THW))
+                if given is not None
+            )
+            heard.append(Heard(text, -0.25, (Word(text.split()[0], 0.1, 0.3),)))
+        return heard
+
+
+@pytest.fixture(autouse=True)
+def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A transcriber without weights; what it is asked for is kept."""
+    asked: dict[str, Any] = {}
+
+    def transcriber(model: str, audio_model: str | None = None, **more: Any) -> Transcriber:
+        asked.update(more, model=model, audio_model=audio_model)
+        return Transcriber("audio") if audio_model else Transcriber("audio", "video")
+
+    monkeypatch.setattr(choosing, "transcriber", transcriber)
+    return asked
+
+
+@pytest.fixture
+def speech() -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+
+
+@pytest.fixture
+def frames() -> list[np.ndarray]:
+    """A second in which nobody is seen."""
+    return [np.full((48, 64), 100, np.uint8)] * 25
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.avi", "a.mpg"])
+def test_a_film_without_a_face_is_read_by_its_sound(
+    run: Callable[..., Any],
+    film: Callable[..., Path],
+    tmp_path: Path,
+    speech: np.ndarray,
+    frames: list[np.ndarray],
+    name: str,
+) -> None:
+    codec = "mpeg1video" if name == "a.mpg" else "mpeg4"
+    path = film(tmp_path / name, frames, wave_S=speech, codec=codec)
+    result = run("transcribe", path)
+    assert (result.exit_code, result.stdout) == (0, "sound\n")
+    assert f"{path}: no face in 2" in result.stderr
+
+
+def test_every_format(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray
+) -> None:
+    path = film(tmp_path / "a.wav", [], wave_S=speech)
+    told = {
+        form: run("transcribe", path, "--format", form).stdout for form in "txt json jsonl srt vtt".split()
+    }
+    assert told["txt"] == "sound\n"
+    assert told["srt"] == "1\n00:00:00,100 --> 00:00:00,300\nsound\n\n"
+    assert told["vtt"].startswith("WEBVTT\n\n00:00:00.100 --> 00:00:00.300\nsound\n")
+    (segment,) = json.loads(told["json"])
+    assert segment == json.loads(told["jsonl"])
+    assert segment["words"] == [{"text": "sound", "start": 0.1, "end": 0.3}]
+    for form, delimiter in (("tsv", "\t"), ("csv", ",")):
+        text = run("transcribe", path, "-f", form).stdout
+        (row,) = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+        assert (row["file"], row["text"], row["score"]) == (str(path), "sound", "-0.2500")
+    result = run("transcribe", path, "--format", "doc")
+    assert result.exit_code == 2 and "'doc' is none of txt" in result.stderr
+
+
+def test_a_failing_file_fails_alone(
+    run: Callable[..., Any],
+    film: Callable[..., Path],
+    tmp_path: Path,
+    speech: np.ndarray,
+    frames: list[np.ndarray],
+) -> None:
+    film(tmp_path / "a.wav", [], wave_S=speech)
+    (tmp_path / "b.mp4").write_bytes(b"no film at all")
+    whole = film(tmp_path / "c.mp4", frames).read_bytes()
+    (tmp_path / "c.mp4").write_bytes(whole[: len(whole) // 2])
+    film(tmp_path / "d.wav", [], wave_S=speech)
+    (tmp_path / "notes.txt").write_text("not looked at")
+    result = run("transcribe", tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "sound\nsound\n")
+    for name in ("b.mp4", "c.mp4"):
+        assert f"error: {tmp_path / name}: " in result.stderr
+    assert "2 of 4 files could not be read" in result.stderr
+    alone = run("transcribe", tmp_path / "b.mp4")
+    assert alone.exit_code == 1 and alone.stderr.count("b.mp4") == 1
+
+
+def test_patterns_folders_and_output_files(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray
+) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    film(tmp_path / "in" / "a.wav", [], wave_S=speech)
+    film(tmp_path / "in" / "deep" / "b.wav", [], wave_S=speech)
+    out = tmp_path / "out"
+    assert run("transcribe", tmp_path / "in", "--recursive", "--output-dir", out, "-f", "srt").exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a.srt", "b.srt"]
+    (out / "a.srt").write_text("mine")
+    assert (
+        run(
+            "transcribe", tmp_path / "in" / "*.wav", "--output-dir", out, "-f", "srt", "--skip-existing"
+        ).exit_code
+        == 0
+    )
+    assert (out / "a.srt").read_text() == "mine"
+    assert run("transcribe", tmp_path / "in", "-o", tmp_path / "all.txt").stdout == ""
+    assert (tmp_path / "all.txt").read_text() == "sound\n"
+
+
+def test_standard_input(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray
+) -> None:
+    path = film(tmp_path / "a.mp4", [], wave_S=speech)
+    result = run("transcribe", "-", "-f", "tsv", stdin=path.read_bytes())
+    assert result.exit_code == 0 and result.stdout.splitlines()[1].startswith("-\t0.100\t0.300")
+    result = run("transcribe", "-", stdin=b"nothing of use")
+    assert result.exit_code == 1 and "standard input: " in result.stderr
+
+
+def test_modalities_that_are_missing(
+    run: Callable[..., Any],
+    film: Callable[..., Path],
+    tmp_path: Path,
+    speech: np.ndarray,
+    frames: list[np.ndarray],
+) -> None:
+    sound = film(tmp_path / "a.wav", [], wave_S=speech)
+    silent = film(tmp_path / "b.mp4", frames)
+    result = run("transcribe", sound)
+    assert "a.wav: has no video track; audio alone is used" in result.stderr
+    result = run("transcribe", silent)
+    # Nobody is seen and nothing is heard, so nothing is invented.
+    assert (result.exit_code, result.stdout) == (0, "\n")
+    assert "has no audio track; video alone is used" in result.stderr
+    assert "no face in 25 of 25 frames" in result.stderr
+    for modality, path, told in (("video", sound, "no video track"), ("audio", silent, "no audio track")):
+        result = run("transcribe", path, "--modality", modality)
+        assert result.exit_code == 1 and f"{path}: has {told}" in result.stderr
+    result = run("transcribe", sound, "--modality", "smell")
+    assert result.exit_code == 2 and "--modality" in result.stderr
+
+
+def test_options_reach_the_model(
+    run: Callable[..., Any],
+    film: Callable[..., Path],
+    tmp_path: Path,
+    speech: np.ndarray,
+    options: dict[str, Any],
+) -> None:
+    path = film(tmp_path / "a.wav", [], wave_S=speech)
+    given = ["--model", "m", "--decoder", "ctc", "--beams", "3", "--ctc-weight", "0.5", "--threads", "1"]
+    assert run("transcribe", path, *given, "--language-model", "l.txt", "--offline").exit_code == 0
+    assert options["model"] == "m" and options["method"] == "ctc" and options["beams"] == 3
+    assert options["ctc_weight"] == 0.5 and options["language_file"] == "l.txt" and options["threads"] == 1
+    result = run("transcribe", path, "--audio-model", "w", "--modality", "video")
+    assert result.exit_code == 2 and "the model can use audio only" in result.stderr
+
+
+def test_inspect_writes_a_picture(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, frames: list[np.ndarray]
+) -> None:
+    path = film(tmp_path / "a.mp4", frames)
+    result = run("transcribe", "inspect", path, "-o", tmp_path / "a.png")
+    assert result.exit_code == 0 and "0 faces" in result.stderr and "25 of 25" not in result.stderr
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert run("transcribe", "inspect", tmp_path / "none.mp4", "-o", tmp_path / "b.png").exit_code == 1
+
+
+@pytest.mark.needs_dev_data
+def test_a_real_clip_has_sound_and_lips(run: Callable[..., Any], dev_data: Path) -> None:
+    path = dev_data / "avsr" / "grid_s1" / "bbaf2n.mp4"
+    if not path.is_file():
+        pytest.skip("no clips of GRID beside the project")
+    result = run("transcribe", path)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "sound lips\n", "")
