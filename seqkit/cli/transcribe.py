@@ -104,5 +104,6 @@ def run(
 
 
 app.command("train")(transcribe_train.train)
+app.command("pretrain")(transcribe_train.pretrain)
 app.command("eval")(transcribe_eval.evaluate)
 app.command("inspect")(transcribe_eval.inspect)

@@ -1,6 +1,6 @@
-"""`seqkit transcribe train`: make speech models.
+"""`seqkit transcribe train` and `pretrain`: make speech models.
 
-Parses and prints; what is done lives in `seqkit.vision_speech.training`.
+Parses and prints; what is done lives in `seqkit.vision_speech`.
 """
 
 import sys
@@ -11,7 +11,7 @@ import typer
 
 from seqkit.cli.caption_train import stage_bar
 
-__all__ = ["train"]
+__all__ = ["pretrain", "train"]
 
 
 def train(
@@ -19,7 +19,7 @@ def train(
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result.")],
     data: Annotated[str, typer.Option(metavar="DIR", help="Folder of the recipe's clips.")],
     start: Annotated[
-        str | None, typer.Option(metavar="DIR", help="A speech model whose weights are begun with.")
+        str | None, typer.Option(metavar="DIR", help="A speech model, or what `pretrain video` made.")
     ] = None,
     objective: Annotated[
         str | None, typer.Option(help="cross-entropy, or pcpg: policy gradient by character error beside it.")
@@ -53,3 +53,61 @@ def train(
     state = "finished" if result.finished else "stopped; the same command goes on"
     steps_done = sum(progress.step for progress in result.stages.values())
     print(f"seqkit: {out}: {steps_done} steps in {result.seconds / 60:.1f} minutes, {state}", file=sys.stderr)
+
+
+def pretrain(
+    modality: Annotated[
+        str, typer.Argument(metavar="MODALITY", help="audio (wav2vec 2.0), video (MoCo v2).")
+    ],
+    manifest: Annotated[
+        str, typer.Argument(metavar="MANIFEST", help="JSON lines with file, or a GRID speaker's folder.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result.")],
+    without: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Names of clips that are not read, a line each.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the schedule.")] = 2000,
+    batch: Annotated[int | None, typer.Option(min=2, help="Pictures, or clips, in a batch.")] = None,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Peak rate.")] = 1e-3,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out, if any.")] = True,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after this many; the same command goes on.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for all cores.")] = 0,
+) -> None:
+    """Learn from sounds or lips without texts. Interrupted, the same command goes on where it stopped.
+
+    What `video` makes is a start for `train --start`; what `audio` makes is a wav2vec 2.0 folder in
+    transformers' layout.
+    """
+    from seqkit.models import continuation
+    from seqkit.training import loop
+    from seqkit.vision_speech import manifest as manifests
+    from seqkit.vision_speech import selfsupervision
+
+    continuation.use_threads(threads)
+    schedule = loop.LoopConfig(
+        steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
+    )
+    options = {"seed": seed} if batch is None else {"seed": seed, "batch": batch}
+    with stage_bar() as advance:
+        progress = selfsupervision.pretrain(
+            modality,
+            Path(manifest),
+            Path(out),
+            loop.LoopConfig(
+                steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
+            ),
+            held_out=frozenset() if without is None else manifests.read_names(without),
+            options=options,
+            resume=resume,
+            minutes=minutes,
+            on_read=lambda done, total: advance("reading", done, total, None),
+            on_step=lambda progress: advance(modality, progress.step, steps, progress.losses[-1]),
+        )
+    state = "finished" if progress.finished else "stopped; the same command goes on"
+    print(
+        f"seqkit: {out}: {progress.step} steps in {progress.seconds / 60:.1f} minutes, {state}",
+        file=sys.stderr,
+    )

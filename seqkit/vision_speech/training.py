@@ -22,9 +22,10 @@ from seqkit.vision_speech.corpus import Example
 from seqkit.vision_speech.model import SpeechModel
 from seqkit.vision_speech.objective import SpeechLoss
 from seqkit.vision_speech.recipe import Recipe, Stage, names_file
+from seqkit.vision_speech.selfsupervision import TRUNK, fill_trunk
 from seqkit.vision_speech.texts import END, START
 
-__all__ = ["RUN", "Result", "Split", "split", "train", "train_on"]
+__all__ = ["RUN", "Result", "Split", "begin_with", "policy_part", "split", "train", "train_on"]
 
 #: What a run keeps for itself, within the model's folder.
 RUN = "training"
@@ -74,7 +75,7 @@ def train(
     ----------
     out : folder of the result, see `folder.save`.
     data : folder in which the recipe's manifest lies.
-    start : folder of a speech model whose weights are begun with.
+    start : folder of a speech model, or of a trunk by `selfsupervision`, whose weights are begun with.
     resume : go on from the checkpoints in `out`, if any.
     minutes : stop after this many; the same command goes on.
     on_read : told how many clips are read, of how many.
@@ -117,7 +118,7 @@ def train_on(
     words = vocabulary(parts.train)
     task = _Task(chosen, SpeechModel(chosen.model), words)
     if start is not None:
-        _begin_with(task.loss.model, start)
+        begin_with(task.loss.model, start)
     result, left = Result(), minutes
     for number, stage in enumerate(chosen.stages):
         run = out / RUN / f"{number}-{stage.name}"
@@ -239,8 +240,11 @@ def _teller(
     return lambda progress: on_step(stage.name, progress, stage.loop.steps)
 
 
-def _begin_with(model: SpeechModel, start: Path) -> None:
-    """Weights of another run's model."""
+def begin_with(model: SpeechModel, start: Path) -> None:
+    """Weights of another run's model, or of a visual trunk that learned without texts."""
+    if (start / TRUNK).is_file():
+        fill_trunk(model.visual_stem.trunk, start)
+        return
     begun = folder.load_model(start)
     if begun.config != model.config:
         raise errors.UsageError("is a model of other sizes than the recipe's", file=str(start))
