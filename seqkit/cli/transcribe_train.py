@@ -96,9 +96,7 @@ def pretrain(
             modality,
             Path(manifest),
             Path(out),
-            loop.LoopConfig(
-                steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
-            ),
+            schedule,
             held_out=frozenset() if without is None else manifests.read_names(without),
             options=options,
             resume=resume,
