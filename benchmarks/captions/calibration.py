@@ -1,0 +1,221 @@
+"""How often captions of clips never trained on name the source, and whether their score tells when.
+
+    python benchmarks/captions/calibration.py --manifest MANIFEST [--model FOLDER] [--page PAGE]
+
+Scores are measured twice: as the model's folder has them, and fitted anew (Platt) on one half of the clips
+and measured on the other, in turn. Sounds that no caption can name (noise, tones) show what it does there.
+Beside it: the tagger's best label in a template, judged by the same words. Where the folder's own
+calibration was fitted on these clips, only the second figure means anything.
+"""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import naming
+import numpy as np
+import saving
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from seqkit.audio.captioning import describer, folder
+from seqkit.audio.evaluation import report
+
+matplotlib.use("Agg")
+from matplotlib.figure import Figure  # the backend must be chosen first
+
+BINS = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A clip with its caption: what it scored before calibration, and whether it was right."""
+
+    clip: naming.Clip
+    text: str
+    raw: float
+    score: float
+    right: bool
+    template_right: bool
+
+
+def main() -> None:
+    parser = saving.parser(__doc__, "calibration")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--model", default=describer.DEFAULT)
+    parser.add_argument("--most", type=int, help="clips at most, for a quick look")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    own = describer.load(arguments.model)
+    clips = naming.held_out(arguments.manifest)
+    clips = clips[:: max(1, len(clips) // arguments.most)] if arguments.most else clips
+    judged = judge(own, clips)
+    fitted = refitted(judged)
+    slope, offset = platt(judged)
+    told = {
+        "kind": "captions-calibration",
+        "model": Path(arguments.model).name,
+        "naming": naming_rates(judged),
+        "own": measures(judged, [one.score for one in judged]),
+        "fitted on the other half": measures(judged, fitted),
+        "fitted on all": {"slope": slope, "offset": offset},
+        "unknown": unknown(own),
+        "clips": [{**dataclasses.asdict(one), "clip": one.clip.file.name} for one in judged],
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    draw(judged, fitted, arguments.out / "reliability.png")
+    saving.save(arguments, told, as_text(told))
+
+
+def judge(own: describer.CaptionDescriber, clips: list[naming.Clip]) -> list[Judged]:
+    """Captions of clips without the model's caution, so that what it would say is what is judged."""
+    plain = folder.Calibration(slope=1.0, offset=0.0, least=0.0)
+    bare = describer.CaptionDescriber(dataclasses.replace(own.parts, calibration=plain), own.config)
+    found = []
+    for clip in clips:
+        [wave_S] = naming.waves_of([clip], own.rate, 10.0)
+        best = bare.describe([wave_S])[0][0]
+        raw = math.log(best.score / (1 - best.score))
+        told = own.parts.calibration
+        found.append(
+            Judged(
+                clip=clip,
+                text=best.text,
+                raw=raw,
+                score=sigmoid(told.slope * raw + told.offset),
+                right=naming.names(clip.label, best.text),
+                template_right=naming.names(clip.label, naming.tagged(own.parts.encoder, [wave_S])[0]),
+            )
+        )
+    return found
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def platt(judged: list[Judged]) -> tuple[float, float]:
+    """Slope and offset that make scores probabilities; none where all are right, or none is."""
+    right = [one.right for one in judged]
+    if len(set(right)) < 2:
+        return 0.0, math.log((sum(right) + 1) / (len(right) - sum(right) + 1))
+    fit = LogisticRegression().fit([[one.raw] for one in judged], right)
+    return float(fit.coef_[0, 0]), float(fit.intercept_[0])
+
+
+def refitted(judged: list[Judged]) -> list[float]:
+    """Scores by a calibration that did not see the clip: every label's clips are split in turn."""
+    order = sorted(
+        range(len(judged)), key=lambda place: (judged[place].clip.label, judged[place].clip.file.name)
+    )
+    half = {place: number % 2 for number, place in enumerate(order)}
+    fits = [platt([one for place, one in enumerate(judged) if half[place] != side]) for side in (0, 1)]
+    return [
+        sigmoid(fits[half[place]][0] * one.raw + fits[half[place]][1]) for place, one in enumerate(judged)
+    ]
+
+
+def measures(judged: list[Judged], scores: list[float]) -> dict[str, float | None]:
+    """Brier score, expected calibration error over bins of equal size, and the area under the ROC curve."""
+    right_N, scores_N = np.array([one.right for one in judged], dtype=float), np.array(scores)
+    gaps = [
+        len(places) * abs(right_N[places].mean() - scores_N[places].mean())
+        for places in np.array_split(np.argsort(scores_N, kind="stable"), BINS)
+        if len(places)
+    ]
+    area = float(roc_auc_score(right_N, scores_N)) if len(set(right_N)) == 2 else None
+    return {
+        "mean score": float(scores_N.mean()),
+        "right": float(right_N.mean()),
+        "Brier": float(np.mean((scores_N - right_N) ** 2)),
+        "calibration error": float(sum(gaps) / len(right_N)),
+        "AUROC": area,
+    }
+
+
+def naming_rates(judged: list[Judged]) -> dict[str, Any]:
+    """Shares of right captions by source, of the model and of the template, with intervals."""
+    found = {}
+    for source in sorted({one.clip.source for one in judged}):
+        own = [one for one in judged if one.clip.source == source]
+        rates = {
+            name: report.difference([float(getattr(one, name)) for one in own], [0.0] * len(own))
+            for name in ("right", "template_right")
+        }
+        found[source] = {
+            "clips": len(own),
+            **{name: dataclasses.asdict(rate) for name, rate in rates.items()},
+        }
+    return found
+
+
+def unknown(own: describer.CaptionDescriber) -> list[dict[str, Any]]:
+    """Captions and scores of sounds that were made, and mean nothing."""
+    rng, time_S = np.random.default_rng(0), np.arange(5 * own.rate) / own.rate
+    sounds = {
+        "white noise": rng.normal(size=len(time_S)) * 0.1,
+        "brown noise": np.cumsum(rng.normal(size=len(time_S))) * 1e-3,
+        "noise in reverse bursts": rng.normal(size=len(time_S)) * 0.2 * (3 * time_S % 1) ** 4,
+        "a tone of 440 Hz": 0.2 * np.sin(2 * np.pi * 440 * time_S),
+        "a sweep": 0.2 * np.sin(2 * np.pi * (100 + 400 * time_S) * time_S),
+        "random tones": 0.1 * sum(np.sin(2 * np.pi * f * time_S) for f in rng.uniform(50, 8000, size=12)),
+    }
+    rows = []
+    for name, wave_S in sounds.items():
+        said = own.describe([wave_S.astype(np.float32)])[0][0]
+        rows.append({"sound": name, "text": said.text, "score": said.score})
+    return rows
+
+
+def draw(judged: list[Judged], fitted: list[float], path: Path) -> None:
+    """Shares of right captions against mean scores, in bins of equally many clips."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="a probability")
+    right_N = np.array([one.right for one in judged], dtype=float)
+    for name, scores in (("as shipped", [one.score for one in judged]), ("fitted on the other half", fitted)):
+        scores_N = np.array(scores)
+        bins = [places for places in np.array_split(np.argsort(scores_N, kind="stable"), BINS) if len(places)]
+        shares = [right_N[places].mean() for places in bins]
+        errors = [1.96 * np.sqrt(max(p * (1 - p), 1e-9) / len(b)) for p, b in zip(shares, bins, strict=True)]
+        axes.errorbar(
+            [scores_N[places].mean() for places in bins], shares, errors, marker="o", capsize=3, label=name
+        )
+    axes.set(xlabel="score", ylabel="share of captions that name the source", xlim=(0, 1), ylim=(-0.05, 1.05))
+    axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+def as_text(told: dict[str, Any]) -> str:
+    rates = [
+        [
+            source,
+            str(found["clips"]),
+            *(saving.shown(report.Score(**found[name]), 100, 1) for name in ("right", "template_right")),
+        ]
+        for source, found in told["naming"].items()
+    ]
+    quality = [
+        [name, *("-" if value is None else f"{value:.3f}" for value in told[key].values())]
+        for name, key in (("as shipped", "own"), ("fitted on the other half", "fitted on the other half"))
+    ]
+    made = [[one["sound"], one["text"], f"{one['score']:.2f}"] for one in told["unknown"]]
+    fit = told["fitted on all"]
+    return "\n".join(
+        [
+            saving.table(["source", "clips", "caption names it (%)", "template names it (%)"], rates),
+            saving.table(["score", *told["own"]], quality),
+            f"Fitted on all of these clips: slope {fit['slope']:.3f}, offset {fit['offset']:.3f}.",
+            "",
+            "![Shares of right captions against scores](reliability.png)",
+            "",
+            saving.table(["sound that means nothing", "caption", "score"], made),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
