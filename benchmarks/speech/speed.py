@@ -1,11 +1,10 @@
 """How fast `seqkit transcribe` is, faces and mouths included, and how its memory grows with length.
 
-    python benchmarks/speech/speed.py GRID_SPEAKER --out speed
+    python benchmarks/speech/speed.py GRID_SPEAKER --out speed --page docs/benchmarks/speech.md
 
 Clips are joined, without decoding them, to films of several lengths; the program
 transcribes each in a process of its own, on two threads. Time is told with and without what
-starting the program takes (that of a one-second film). `seqkit bench page speed --into
-docs/benchmarks/speech.md` puts the report into the documentation.
+starting the program takes (that of a film of a few seconds).
 """
 
 import argparse
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import av
 
+from seqkit.io import pages
 from seqkit.vision_speech import manifest
 from seqkit.vision_speech.recipe import names_file
 
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--model", default="speech-small")
     parser.add_argument("--decoder", default="beam")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--page", type=Path, help="where the report belongs, between its markers")
     arguments = parser.parse_args()
     names = manifest.read_names(names_file(arguments.only, Path()))
     clips = [line.file for line in manifest.read(arguments.clips) if line.name in names]
@@ -113,11 +114,17 @@ def main() -> None:
         for minutes in map(float, arguments.minutes.split(",")):
             seconds = joined(clips, 60 * minutes, path)
             run = measured(path, chosen)
-            rows.append(
-                {"modality": modality, "seconds": seconds, "start": start.wall, **dataclasses.asdict(run)}
-            )
+            row = {
+                "modality": modality,
+                "seconds": seconds,
+                "start": start.wall,
+                "start_memory": start.memory,
+            }
+            rows.append({**row, **dataclasses.asdict(run)})
         path.unlink()
     write(arguments.out, rows, arguments.decoder)
+    if arguments.page:
+        pages.paste(arguments.out, arguments.page)
 
 
 def write(out: Path, rows: Sequence[dict[str, float | str]], decoder: str) -> None:
@@ -125,14 +132,15 @@ def write(out: Path, rows: Sequence[dict[str, float | str]], decoder: str) -> No
     lines = [
         f"{THREADS} threads, {platform.machine()}, {os.cpu_count()} cores; decoder `{decoder}`.",
         "",
-        "| given | film, s | wall, s | real-time factor | without start-up | processors, s | memory, MB |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| given | film, s | wall, s | real-time factor | without start-up | processors, s | memory, MB | of which at the start |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         seconds, wall, start = (float(row[name]) for name in ("seconds", "wall", "start"))
         lines.append(
             f"| {row['modality']} | {seconds:.0f} | {wall:.1f} | {wall / seconds:.3f} "
-            f"| {max(0.0, wall - start) / seconds:.3f} | {row['processor']:.1f} | {row['memory']:.0f} |"
+            f"| {max(0.0, wall - start) / seconds:.3f} | {row['processor']:.1f} | {row['memory']:.0f} "
+            f"| {row['start_memory']:.0f} |"
         )
     (out / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     content = {"kind": "speech-speed", "decoder": decoder, "runs": list(rows)}
