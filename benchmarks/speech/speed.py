@@ -132,7 +132,8 @@ def write(out: Path, rows: Sequence[dict[str, float | str]], decoder: str) -> No
     lines = [
         f"{THREADS} threads, {platform.machine()}, {os.cpu_count()} cores; decoder `{decoder}`.",
         "",
-        "| given | film, s | wall, s | real-time factor | without start-up | processors, s | memory, MB | of which at the start |",
+        "| given | film, s | wall, s | real-time factor | without start-up | processors, s | memory, MB "
+        "| of which at the start |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
