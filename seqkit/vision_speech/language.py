@@ -6,7 +6,7 @@ Knows lines of text and ids; not sounds. Orders are interpolated as Witten and B
 Shape suffixes: V ids.
 """
 
-import collections
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
+from seqkit.io import compression
 from seqkit.vision_speech.texts import END, START, Alphabet, normalised
 
 __all__ = ["CharacterModel", "read"]
 
 ALPHABET = Alphabet()
-#: Characters that the longest context has.
+#: Characters that the longest context has; with the one that follows they fill 60 of 64 bits.
 CONTEXT = 9
+#: Bits that a character takes in a key.
+BITS = 6
 #: Lines of a file of transcripts beyond these are refused: it is no such file.
 MOST_LINES = 2_000_000
 
@@ -44,15 +47,15 @@ class CharacterModel:
 
     def __init__(self, lines: Iterable[str], alphabet: Alphabet = ALPHABET) -> None:
         self.size = alphabet.size
-        self._after: dict[tuple[int, ...], collections.Counter[int]] = {}
-        for line in dict.fromkeys(lines):
-            ids = (START, *alphabet.encode(line), END)
-            for place in range(1, len(ids)):
-                for length in range(min(CONTEXT, place) + 1):
-                    context = ids[place - length : place]
-                    self._after.setdefault(context, collections.Counter())[ids[place]] += 1
-        if not self._after:
+        if self.size > 1 << BITS:
+            raise errors.UsageError(f"an alphabet of {self.size} characters is too large")
+        spelled = [(START, *alphabet.encode(line), END) for line in dict.fromkeys(lines)]
+        if not spelled:
             raise errors.DataError("there is no text to learn a language from")
+        # Everything in one row, and how far into its line each character is.
+        ids_N = np.fromiter(itertools.chain.from_iterable(spelled), np.int64)
+        place_N = np.concatenate([np.arange(len(ids)) for ids in spelled])
+        self._counts = [_counted(ids_N, place_N, length) for length in range(CONTEXT + 1)]
         self._known: dict[tuple[int, ...], npt.NDArray[np.float64]] = {}
 
     def log_probs(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
@@ -67,18 +70,40 @@ class CharacterModel:
         shares_V[[0, START]] = 1e-12  # never said
         shares_V /= shares_V.sum()
         for length in range(len(context) + 1):
-            followers = self._after.get(context[len(context) - length :])
-            if followers is None:
+            first = _key(context[len(context) - length :]) << BITS
+            keys, counts = self._counts[length]
+            low, high = np.searchsorted(keys, [first, first + (1 << BITS)])
+            if low == high:
                 break
-            total, kinds = followers.total(), len(followers)
+            total, kinds = counts[low:high].sum(), high - low
             counts_V = np.zeros(self.size)
-            counts_V[list(followers)] = list(followers.values())
+            counts_V[keys[low:high] - first] = counts[low:high]
             shares_V = (counts_V + kinds * shares_V) / (total + kinds)
         return shares_V
 
 
+def _key(context: Sequence[int]) -> int:
+    """A whole number for a context; contexts of one length have different ones."""
+    key = 0
+    for number in context:
+        key = key << BITS | number
+    return key
+
+
+def _counted(
+    ids_N: npt.NDArray[np.int64], place_N: npt.NDArray[np.int64], length: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Keys of all contexts of a length with what follows, in order, and how often each is there."""
+    ends = np.flatnonzero(place_N >= max(1, length))
+    keys_N = np.zeros(len(ends), np.int64)
+    for back in range(length, -1, -1):
+        keys_N = keys_N << BITS | ids_N[ends - back]
+    keys, counts = np.unique(keys_N, return_counts=True)
+    return keys, counts
+
+
 def read(path: str | Path, leave_out: Iterable[str] = ()) -> CharacterModel:
-    """A model of the lines of a text file; of a table (TSV) the last column counts.
+    """A model of the lines of a text file, plain or compressed; of a table (TSV) the last column counts.
 
     Parameters
     ----------
@@ -90,8 +115,9 @@ def read(path: str | Path, leave_out: Iterable[str] = ()) -> CharacterModel:
         if the file cannot be read or holds no text.
     """
     try:
-        with Path(path).open(encoding="utf-8") as stream:
-            lines = [normalised(line.rsplit("\t", 1)[-1]) for line, _ in zip(stream, range(MOST_LINES))]  # noqa: B905
+        with compression.open_input(path) as stream:
+            texts = (raw.decode("utf-8").rsplit("\t", 1)[-1] for raw in itertools.islice(stream, MOST_LINES))
+            lines = [normalised(text) for text in texts]
     except (OSError, UnicodeDecodeError) as error:
         raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
     left_out = {normalised(text) for text in leave_out}
