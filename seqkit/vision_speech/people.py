@@ -58,6 +58,8 @@ class Looker:
         self._faces, self._mouths = faces, mouths
         self._finder = CascadeFaces(faces) if finder is None else finder
         self._places: list[tuple[float, float, float]] = []
+        self.place: tuple[float, float, float] | None = None
+        """Centre (x, y) and width of the face that was taken last."""
 
     @property
     def known(self) -> int:
@@ -72,6 +74,7 @@ class Looker:
             speaker = talking(frames, list(people.values()))
             chosen = next(number for number, person in people.items() if person is speaker)
         person = None if chosen is None else people[chosen]
+        self.place = self.place if person is None else person.place
         return Look(people, chosen, mouths_of(frames, person, self._mouths, len(people)))
 
     def _numbered(self, people: list[Person]) -> dict[int, Person]:

@@ -1,6 +1,7 @@
 """A recording as clips: both modalities in step, window by window, in bounded memory.
 
-Knows files, faces and windows; not models. A window ends where it is quiet, if it can. Who
+Knows files, faces and windows; not models. A window ends where it is quiet, if it can, or
+without sound where the lips are still. Who
 talks is decided in every window anew, but faces keep their numbers. What is missing is told
 in notes, not errors, unless it is the only thing that was asked for. Of windows without a
 face there are no pictures, and of silent ones no sound: nothing is given to invent from.
@@ -29,10 +30,12 @@ __all__ = ["MODALITIES", "Piece", "Recording", "RecordingConfig"]
 
 #: What may be asked for: whatever there is; both; one.
 MODALITIES = ("auto", "av", "audio", "video")
-#: Frames over which quiet is measured when a cut is looked for.
+#: Frames over which power and motion are averaged when a cut is looked for.
 QUIET = 5
-#: Frames that are quiet in a pause, at least, and how far it lies below loud frames, in power.
-PAUSE, BELOW = 10, 0.02
+#: Frames of a pause, at least; what of the power and of the motion of lively frames it may have.
+PAUSE, BELOW, STILL = 10, 0.02, 0.4
+#: Frames of a pause that are left for what follows: lips are still before a sentence is at its end.
+LEAD = 10
 #: Frames of the shortest window that ends in a pause, and of the shortest rest.
 LEAST, REST = 50, 30
 #: Windows below this level are silent, in dB of full scale.
@@ -136,12 +139,25 @@ class Recording:
             held = max(one.held(most + REST) if one else 0 for one in (sound, sight))
             if not held:
                 break
-            frames = _length(held, most, sound)
+            frames = _length(held, most, self._liveliness(sound, sight, looker))
             yield self._piece(first, frames, sound, sight, looker)
             first += frames
         if not first:
             raise errors.DataError("holds neither sound nor pictures", file=self.name)
         self._conclude(looker)
+
+    def _liveliness(
+        self, sound: "_Sound | None", sight: "_Sight | None", looker: Looker | None
+    ) -> "_Liveliness":
+        """How lively the frames are that are there."""
+        if sound and sound.loud():
+            return _Liveliness(sound.power(), BELOW)
+        if sight and looker and len(sight.frames) > REST:
+            if looker.place is None:
+                looker.look(sight.frames[:REST])
+            if looker.place is not None:
+                return _Liveliness(sight.motion(looker.place), STILL, LEAD)
+        return _Liveliness(np.zeros(0), 0.0)
 
     def _piece(
         self, first: int, frames: int, sound: "_Sound | None", sight: "_Sight | None", looker: Looker | None
@@ -191,18 +207,46 @@ class Recording:
         return used
 
 
-def _length(held: int, most: int, sound: "_Sound | None") -> int:
+@dataclasses.dataclass(frozen=True)
+class _Liveliness:
+    """Power or motion of frames, what share of that of lively frames is a pause, and how much of one is
+    left."""
+
+    of_T: npt.NDArray[np.float64]
+    share: float
+    lead: int = 1 << 30
+
+
+def _length(held: int, most: int, lively: _Liveliness) -> int:
     """How many of so many frames that are there a window has: to a pause, to the end, or to a quiet place."""
     least = min(LEAST, most // 2)
     rest = min(REST, most - least)
     if held < least + rest:
         return held
-    pause = sound.pause(least, min(most, held - rest)) if sound else None
+    pause = _pause(lively, least, min(most, held - rest))
     if pause is not None:
         return pause
     if held <= most:
         return held
-    return sound.quiet(most) if sound else most
+    half = most // 2
+    return half + int(lively.of_T[half:most].argmin()) if len(lively.of_T) > half else most
+
+
+def _pause(lively: _Liveliness, first: int, end: int) -> int | None:
+    """Where to cut in the first pause, its middle or later, if that is between two frames."""
+    if not len(lively.of_T):
+        return None
+    still_T = lively.of_T <= lively.share * np.quantile(lively.of_T, 0.9)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], still_T, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        place = max(int(start + stop) // 2, int(stop) - lively.lead)
+        if stop - start >= PAUSE and first <= place <= end:
+            return place
+    return None
+
+
+def _smooth(lively_T: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    return np.convolve(lively_T, np.full(QUIET, 1 / QUIET), mode="same")[: len(lively_T)].astype(np.float64)
 
 
 def _lengthened(table: npt.NDArray[Any], frames: int) -> npt.NDArray[Any]:
@@ -227,30 +271,16 @@ class _Sound:
             self._held_S = np.concatenate([self._held_S, block_S])
         return min(frames, -(-len(self._held_S) // SAMPLES_PER_FRAME))
 
-    def quiet(self, most: int) -> int:
-        """The quietest place to cut in the second half of so many frames."""
-        half = most // 2
-        return half + int(self._power(most)[half:].argmin())
+    def loud(self) -> bool:
+        """Whether there is anything but silence."""
+        return level(self._held_S) >= SILENCE
 
-    def pause(self, first: int, end: int) -> int | None:
-        """The middle of the first pause, if it is between two frames."""
-        power_T = self._power(len(self._held_S) // SAMPLES_PER_FRAME)
-        if not len(power_T):
-            return None
-        still_T = power_T <= BELOW * np.quantile(power_T, 0.9)
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], still_T, [False]]).astype(np.int8)))
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            middle = int(start + stop) // 2
-            if stop - start >= PAUSE and first <= middle <= end:
-                return middle
-        return None
-
-    def _power(self, frames: int) -> npt.NDArray[np.float64]:
-        """Mean power around each of the first so many frames."""
-        held_S = self._held_S[: frames * SAMPLES_PER_FRAME]
-        held_S = np.pad(held_S, (0, frames * SAMPLES_PER_FRAME - len(held_S)))
-        power_T = np.square(held_S, dtype=np.float64).reshape(frames, SAMPLES_PER_FRAME).mean(axis=1)
-        return np.convolve(power_T, np.full(QUIET, 1 / QUIET), mode="same")[:frames]
+    def power(self) -> npt.NDArray[np.float64]:
+        """Mean power around each frame that is there."""
+        frames = -(-len(self._held_S) // SAMPLES_PER_FRAME)
+        held_S = np.pad(self._held_S, (0, frames * SAMPLES_PER_FRAME - len(self._held_S)))
+        power_TS = np.square(held_S, dtype=np.float64).reshape(frames, SAMPLES_PER_FRAME)
+        return _smooth(power_TS.mean(axis=1))
 
     def take(self, frames: int) -> npt.NDArray[np.float32]:
         """The samples of so many frames, silence added."""
@@ -263,19 +293,34 @@ class _Sight:
     """Frames that were read and not yet taken."""
 
     def __init__(self, source: str | Path | bytes, name: str, shorter: int) -> None:
-        self._frames = video.read_frames(source, fps=FPS, shorter=shorter, file=name)
-        self._held: list[npt.NDArray[np.uint8]] = []
+        self._coming = video.read_frames(source, fps=FPS, shorter=shorter, file=name)
+        self.frames: list[npt.NDArray[np.uint8]] = []
 
     def held(self, frames: int) -> int:
         """Frames that are there, read on until there are so many, or no more."""
-        while len(self._held) < frames:
-            frame = next(self._frames, None)
+        while len(self.frames) < frames:
+            frame = next(self._coming, None)
             if frame is None:
                 break
-            self._held.append(frame.grey_HW)
-        return min(frames, len(self._held))
+            self.frames.append(frame.grey_HW)
+        return min(frames, len(self.frames))
 
     def take(self, frames: int) -> list[npt.NDArray[np.uint8]]:
         """So many frames, or as many as there are."""
-        taken, self._held = self._held[:frames], self._held[frames:]
+        taken, self.frames = self.frames[:frames], self.frames[frames:]
         return taken
+
+    def motion(self, place: tuple[float, float, float]) -> npt.NDArray[np.float64]:
+        """How much the lower half of a face changes around each frame that is there, in grey levels."""
+        x, y, width = place
+        rows = slice(max(0, round(y + 0.1 * width)), max(0, round(y + 0.55 * width)), 2)
+        columns = slice(max(0, round(x - 0.3 * width)), max(0, round(x + 0.3 * width)), 2)
+        before_HW = self.frames[0][rows, columns].astype(np.int16)
+        changes = [0.0]
+        for frame_HW in self.frames[1:]:
+            now_HW = frame_HW[rows, columns].astype(np.int16)
+            alike = now_HW.size > 0 and now_HW.shape == before_HW.shape
+            changes.append(float(np.abs(now_HW - before_HW).mean()) if alike else 0.0)
+            before_HW = now_HW
+        changes[0] = changes[min(1, len(changes) - 1)]
+        return _smooth(np.array(changes))

@@ -101,6 +101,24 @@ def _opened(*, sound: bool, sight: bool) -> Callable[..., object]:
     return lambda *given, **more: contextlib.nullcontext(types.SimpleNamespace(streams=streams))
 
 
+def test_without_sound_windows_end_where_the_lips_are_still(
+    film: Callable[..., Path], tmp_path: Path
+) -> None:
+    talking = []
+    for number in range(200):
+        grey_HW = np.full((48, 64), 100, np.uint8)
+        # The mouth rests from 2.8 to 3.6 s; something else moves all the time.
+        grey_HW[30:38, 24:40] = 100 if 70 <= number < 90 else 60 + 80 * (number % 2)
+        grey_HW[:6] = 60 + 80 * (number % 2)
+        talking.append(grey_HW)
+    found, _ = read(film(tmp_path / "a.mp4", talking), Finder(BOX))
+    assert len(found) == 2 and 2.9 < found[0].end < 3.5
+    muted = film(tmp_path / "b.mkv", talking, wave_S=np.zeros(8 * 16_000, np.float32))
+    assert [piece.end for piece in read(muted, Finder(BOX))[0]] == [piece.end for piece in found]
+    unseen, _ = read(tmp_path / "a.mp4", Finder(), seconds=5.0)
+    assert [piece.clip.frames for piece in unseen] == [125, 75]
+
+
 def test_frames_without_a_face_are_counted_and_not_fatal(film: Callable[..., Path], tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", frames(30), wave_S=speech(1.2))
     (piece,), recording = read(path)
