@@ -275,8 +275,7 @@ def _card(chosen: Recipe, model: SpeechModel, parts: Split, result: Result) -> s
     parameters = sum(weight.numel() for weight in model.parameters())
     seconds = sum(example.frames for example in parts.train) / 25
     rows = [
-        f"| {name} | {progress.step:,} | {progress.seconds / 60:.1f} | "
-        f"{', '.join(f'{key} {value:.1f}' for key, value in (progress.evaluations or [{}])[-1].items())} |"
+        f"| {name} | {progress.step:,} | {progress.seconds / 60:.1f} | {_told(progress)} |"
         for name, progress in result.stages.items()
     ]
     return "\n".join(
@@ -295,3 +294,9 @@ def _card(chosen: Recipe, model: SpeechModel, parts: Split, result: Result) -> s
             "",
         ]
     )
+
+
+def _told(progress: loop.Progress) -> str:
+    """The last error rates of a stage, by modality."""
+    last = (progress.evaluations or [{}])[-1]
+    return ", ".join(f"{key} {value:.1f}" for key, value in last.items() if key != "step")
