@@ -30,9 +30,7 @@ def evaluate(
     ] = None,
     only: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="Names of clips, a line each: no others are read."
-        ),
+        typer.Option(metavar="FILE", help="Names of clips, a line each: no others are read."),
     ] = None,
     modalities: Annotated[str, typer.Option(help="audio, video, av, comma-separated.")] = "audio,video,av",
     babble: Annotated[
