@@ -12,7 +12,7 @@ import contextlib
 import io
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
+from seqkit.io import wholeness
 
 __all__ = ["Wave", "load", "opened", "origin", "read_blocks"]
 
@@ -29,6 +30,16 @@ Wave = npt.NDArray[np.float32]
 HIGHEST_RATE, MOST_CHANNELS = 768_000, 64
 #: Gaps below are a matter of rounding, beyond them a file's times are wrong; in seconds.
 SHORTEST_GAP, LONGEST_GAP = 0.1, 600.0
+#: Containers without pauses: where time is missing, in seconds, sound was lost. Times of Vorbis waver by
+#: 0.03.
+UNBROKEN, LOST = frozenset({"wav", "flac", "ogg", "mp3", "aiff", "aac"}), 0.05
+#: Containers that state how long they are, and what that may be off by, in seconds.
+STATED = frozenset({"wav", "flac", "ogg", "aiff", "avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"})
+UNSURE = 0.5
+#: Samples beyond these are no sound, but what is left of other data; full scale is 1.
+LOUDEST = 1e6
+#: These are no media, but lists of other files.
+LISTS = frozenset({"concat", "hls", "dash", "sdp", "imf"})
 
 
 @contextlib.contextmanager
@@ -46,18 +57,16 @@ def opened(source: str | Path | bytes, file: str | None = None) -> Iterator[Any]
         if the file is missing, cannot be read, is empty, or is no media file.
     """
     name = _name(source, file)
-    if not isinstance(source, bytes):
-        _require_file(Path(source), name)
-    elif not source:
-        raise errors.DataError("is empty", file=name)
-    what = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    _require_file(source, name)
+    # Without "file:", a name such as 12:30.wav would be an address.
+    what = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
     try:
-        container = av.open(what, metadata_errors="replace")
-    except PermissionError as error:
-        raise errors.DataError("may not be read", file=name) from error
+        container = av.open(what, metadata_errors="replace", options={"protocol_whitelist": "file"})
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise errors.DataError("is not an audio or video file, or is damaged", file=name) from error
     with container:
+        if container.format.name in LISTS:
+            raise errors.DataError("is a list of other files, not a recording", file=name)
         if not container.streams:
             raise errors.DataError("holds neither sound nor pictures, or is damaged", file=name)
         yield container
@@ -82,7 +91,8 @@ def read_blocks(
     Raises
     ------
     DataError
-        if the file cannot be read, has no audio track, or is damaged; with the time it went wrong at.
+        if the file cannot be read, has no audio track, is shorter than it says, or is damaged; with the
+        time it went wrong at.
 
     Examples
     --------
@@ -125,13 +135,29 @@ def _name(source: str | Path | bytes, file: str | None) -> str:
     return file or ("-" if isinstance(source, bytes) else str(source))
 
 
-def _require_file(path: Path, name: str) -> None:
-    if not path.exists():
-        raise errors.DataError("no such file", file=name)
-    if not path.is_file():
-        raise errors.DataError("is not a file", file=name)
-    if path.stat().st_size == 0:
-        raise errors.DataError("is empty", file=name)
+def _require_file(source: str | Path | bytes, name: str) -> None:
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        told = "is not a file" if Path(source).exists() else "no such file"
+        raise errors.DataError(told, file=name)
+    with _bytes_of(source, name) as file:
+        if not file.read(1):
+            raise errors.DataError("is empty", file=name)
+
+
+@contextlib.contextmanager
+def _bytes_of(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+            yield file
+    except OSError as error:
+        raise errors.DataError(f"cannot be read: {error.strerror}", file=name) from error
+
+
+def _require_whole(source: str | Path | bytes, name: str) -> None:
+    with _bytes_of(source, name) as file:
+        lacking = wholeness.missing(file)
+    if lacking:
+        raise errors.DataError(f"is damaged or cut short: at least {lacking} bytes are missing", file=name)
 
 
 def _pieces(source: str | Path | bytes, rate: int, name: str) -> Generator[Wave]:
@@ -141,22 +167,28 @@ def _pieces(source: str | Path | bytes, rate: int, name: str) -> Generator[Wave]
             raise errors.DataError("has no audio track", file=name)
         stream = container.streams.audio[0]
         _require_sound(stream.codec_context, name)
+        _require_whole(source, name)
         resampler = av.AudioResampler(format="fltp", rate=rate)
-        samples, start = 0, origin(container)
+        samples, start, unbroken = 0, origin(container), container.format.name in UNBROKEN
         try:
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise errors.DataError(f"is damaged at {samples / rate:.1f} s", file=name)
-                for silent_S in _gap(frame, samples / rate + start, rate):
+                late = 0.0 if frame.time is None else frame.time - start - samples / rate
+                if unbroken and samples and late > LOST:
+                    raise errors.DataError(f"is damaged at {samples / rate:.1f} s", file=name)
+                for silent_S in _silence(late, rate):
                     samples += len(silent_S)
                     yield silent_S
                 for piece in resampler.resample(frame):
                     samples += piece.samples
-                    yield _mono(piece)
+                    yield _mono(piece, name)
             for piece in resampler.resample(None):
-                yield _mono(piece)
+                samples += piece.samples
+                yield _mono(piece, name)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise errors.DataError(f"is damaged or cut short at {samples / rate:.1f} s", file=name) from error
+        _require_end(container, samples / rate, name)
 
 
 def origin(container: Any) -> float:
@@ -164,14 +196,22 @@ def origin(container: Any) -> float:
     return 0.0 if container.start_time is None else float(container.start_time) / av.time_base
 
 
-def _gap(frame: Any, expected: float, rate: int) -> Iterator[Wave]:
-    """Silence up to a frame that comes later than what was before it says, a second at a time."""
-    missing = 0.0 if frame.time is None else frame.time - expected
-    if SHORTEST_GAP < missing < LONGEST_GAP:
-        left = round(missing * rate)
+def _silence(seconds: float, rate: int) -> Iterator[Wave]:
+    """A pause, a second at a time; none where it is only rounding, or beyond belief."""
+    if SHORTEST_GAP < seconds < LONGEST_GAP:
+        left = round(seconds * rate)
         while left > 0:
             yield np.zeros(min(left, rate), np.float32)
             left -= rate
+
+
+def _require_end(container: Any, reached: float, name: str) -> None:
+    """Damage can make a decoder take what follows for the end. Pictures may outlast sound."""
+    if container.format.name not in STATED or len(container.streams) > 1 or container.duration is None:
+        return
+    whole = float(container.duration) / av.time_base
+    if whole - reached > UNSURE:
+        raise errors.DataError(f"is damaged at {reached:.1f} s of {whole:.1f}", file=name)
 
 
 def _require_sound(codec: Any, name: str) -> None:
@@ -181,7 +221,10 @@ def _require_sound(codec: Any, name: str) -> None:
         )
 
 
-def _mono(piece: Any) -> Wave:
+def _mono(piece: Any, name: str) -> Wave:
     """The mean of the channels."""
     samples_CS = piece.to_ndarray()
-    return samples_CS[0] if len(samples_CS) == 1 else samples_CS.mean(axis=0, dtype=np.float32)
+    mono_S: Wave = samples_CS[0] if len(samples_CS) == 1 else samples_CS.mean(axis=0, dtype=np.float32)
+    if len(mono_S) and not np.abs(mono_S).max() <= LOUDEST:
+        raise errors.DataError("holds samples that are no numbers, or far too large", file=name)
+    return mono_S

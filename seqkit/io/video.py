@@ -24,7 +24,7 @@ __all__ = ["Frame", "has_sound", "has_video", "read_frames", "stream_of"]
 
 #: A frame of more pixels than this is refused: 16 K by 8 K.
 LARGEST = 16_384 * 8_192
-#: Frames that one frame may be repeated for; longer gaps in a file are damage.
+#: Seconds that one frame may stand for, as slides do; longer gaps in a file are damage.
 LONGEST_GAP = 60 * 60
 
 
@@ -35,7 +35,7 @@ class Frame:
     Attributes
     ----------
     number : which frame, at the wanted rate, from 0.
-    grey_HW : uint8; upright, whatever way the camera was held.
+    grey_HW : uint8; upright, whatever way the camera was held. Frames that show the same share it.
     """
 
     number: int
@@ -90,8 +90,11 @@ def read_frames(
             raise errors.DataError("has no video track", file=name)
         stream.thread_type = "SLICE"
         shown = _shown(_decoded(container, stream, name), fps, origin(container), name)
+        drawn, grey_HW = None, None
         for number, frame in shown:
-            yield Frame(number, _upright(frame, shorter, name))
+            if grey_HW is None or frame is not drawn:
+                drawn, grey_HW = frame, _upright(frame, shorter, name)
+            yield Frame(number, grey_HW)
 
 
 def _name(source: str | Path | bytes, file: str | None) -> str:
@@ -127,7 +130,7 @@ def _shown(frames: Iterator[Any], fps: float, origin: float, name: str) -> Itera
     for frame in frames:
         time = time_before + last_gap if frame.time is None else float(frame.time) - origin
         if before is not None:
-            if time - time_before > LONGEST_GAP / fps:
+            if time - time_before > LONGEST_GAP:
                 raise errors.DataError(f"has a gap of {time - time_before:.0f} s without frames", file=name)
             last_gap = time - time_before if time > time_before else last_gap
             until = (time_before + time) / 2

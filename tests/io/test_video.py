@@ -73,6 +73,14 @@ def test_a_varying_rate_goes_by_timestamps(film: Callable[..., Path], tmp_path: 
     assert len(found) >= 26 and len(differ) <= 2
 
 
+def test_a_slide_may_stand_for_minutes_but_not_for_hours(film: Callable[..., Path], tmp_path: Path) -> None:
+    found = read(film(tmp_path / "a.mkv", bars(3), times=[0, 200, 200.04]))
+    assert len(found) == 5002
+    assert (place(found[0]), place(found[2499]), place(found[2501]), place(found[-1])) == (0, 0, 1, 2)
+    with pytest.raises(errors.DataError, match="has a gap of 7200 s without frames"):
+        read(film(tmp_path / "b.mkv", bars(3), times=[0, 7200, 7200.04]))
+
+
 def test_a_phone_video_is_turned_upright(film: Callable[..., Path], tmp_path: Path) -> None:
     (first, *_) = read(film(tmp_path / "a.mp4", bars(3), turned=True))
     assert first.shape == (WIDTH, HEIGHT)
