@@ -6,7 +6,6 @@ disk only: nothing is fetched, no code of a checkpoint is run, weights are safet
 Shape suffixes: S samples, T frames of the model, V ids.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import transformers
 
-from seqkit import errors
+from seqkit.models import folders, listening
 from seqkit.vision_speech import ctc
 from seqkit.vision_speech.interface import Clip, Heard, Word
 from seqkit.vision_speech.model import RATE
@@ -53,19 +51,12 @@ class WhisperTranscriber:
 
     def _heard(self, wave_S: npt.NDArray[np.float32]) -> Heard:
         features = self.processor.feature_extractor(wave_S, sampling_rate=RATE, return_tensors="pt")
-        output = self.model.generate(
-            input_features=features["input_features"],
-            do_sample=False,
-            max_new_tokens=min(200, self.model.config.max_target_positions - 8),
-            return_dict_in_generate=True,
-            output_scores=True,
-        )
-        logprobs = self.model.compute_transition_scores(
-            output.sequences, output.scores, normalize_logits=True
-        )
-        told = logprobs[0][torch.isfinite(logprobs[0])]
-        text = self.processor.tokenizer.decode(output.sequences[0], skip_special_tokens=True)
-        return Heard(" ".join(text.split()), float(told.mean()) if len(told) else 0.0)
+        read = {"input_features": features["input_features"]}
+        room = min(200, self.model.config.max_target_positions - 8)
+        with folders.quiet():
+            (ids_L,) = self.model.generate(**read, do_sample=False, max_new_tokens=room)
+        text = self.processor.tokenizer.decode(ids_L, skip_special_tokens=True)
+        return Heard(" ".join(text.split()), listening.mean_logprob(self.model, read, ids_L))
 
 
 class CtcTranscriber:
@@ -124,22 +115,7 @@ def load(folder: Path) -> WhisperTranscriber | CtcTranscriber:
     DataError
         when a file is missing or damaged, or the kind is another; named.
     """
-    config = folder / "config.json"
-    try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise errors.DataError(f"cannot be read: {error}", file=str(config)) from error
-    if kind != WHISPER and kind not in CTC_KINDS:
-        known = ", ".join([WHISPER, *CTC_KINDS])
-        raise errors.DataError(
-            f"model_type {kind!r} is none of {known}", file=str(config), hint="--audio-model"
-        )
-    name = "WhisperForConditionalGeneration" if kind == WHISPER else CTC_KINDS[kind]
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model = getattr(transformers, name).from_pretrained(folder, use_safetensors=True, **safe)
-        processor = transformers.AutoProcessor.from_pretrained(folder, **safe)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise errors.DataError(f"cannot be loaded: {reason}", file=str(folder)) from error
-    return (WhisperTranscriber if kind == WHISPER else CtcTranscriber)(model, processor)
+    kinds = {WHISPER: "WhisperForConditionalGeneration", **CTC_KINDS}
+    model, processor = listening.load(folder, kinds, "--audio-model")
+    is_whisper = listening.kind_of(folder) == WHISPER
+    return (WhisperTranscriber if is_whisper else CtcTranscriber)(model, processor)

@@ -3,14 +3,14 @@
 Knows names and kinds of folders; not how any describer works.
 """
 
-import json
 from pathlib import Path
 
 import torch
 
-from seqkit import errors
 from seqkit.audio.captioning import describer as own
+from seqkit.audio.captioning.folder import MODEL_TYPE
 from seqkit.audio.captioning.interface import Describer
+from seqkit.models import listening
 
 __all__ = ["describer"]
 
@@ -42,17 +42,8 @@ def describer(
     if threads:
         torch.set_num_threads(threads)
     config = own.DescribeConfig(method=method, candidates=candidates, classifier=classifier, seed=seed)
-    path = Path(name) / "config.json"
-    if name != own.DEFAULT and path.is_file() and _kind(path) != "seqkit-caption":
+    if name != own.DEFAULT and Path(name).is_dir() and listening.kind_of(Path(name)) != MODEL_TYPE:
         from seqkit.audio.captioning import foreign
 
         return foreign.load(Path(name))
     return own.load(name, config)
-
-
-def _kind(path: Path) -> str:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise errors.DataError(f"cannot be read: {error}", file=str(path)) from error
-    return str(told.get("model_type", "")) if isinstance(told, dict) else ""

@@ -8,7 +8,6 @@ calibrated probability that it is right.
 Shape suffixes: S samples, L tokens.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import transformers
 
-from seqkit import errors
 from seqkit.audio.captioning.interface import Scored
+from seqkit.models import folders, listening
 
 __all__ = ["KINDS", "ForeignDescriber", "load"]
 
@@ -55,26 +53,30 @@ class ForeignDescriber:
 
     def _captions(self, wave_S: npt.NDArray[np.float32], n_best: int) -> list[Scored]:
         read = self._read(wave_S)
-        output = self.model.generate(
-            **read,
-            max_new_tokens=self.most_tokens,
-            do_sample=False,
-            num_beams=max(1, n_best),
-            num_return_sequences=n_best,
-            return_dict_in_generate=True,
-            output_scores=True,
-        )
-        logprobs = self.model.compute_transition_scores(
-            output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
-        )
-        new = output.sequences[:, -logprobs.shape[1] :]
+        # The place of a sound is no word; a model that said it would ask for a second sound.
+        place = getattr(self.model.config, "audio_token_id", None)
+        unsaid = {} if self.prompt is None or place is None else {"suppress_tokens": [int(place)]}
+        with folders.quiet():
+            sequences = self.model.generate(
+                **read,
+                max_new_tokens=self._room(),
+                do_sample=False,
+                num_beams=max(1, n_best),
+                num_return_sequences=n_best,
+                **unsaid,
+            )
+        given = read["input_ids"].shape[1] if "input_ids" in read else 0
         found = []
-        for ids, row in zip(new, logprobs, strict=True):
-            told = row[torch.isfinite(row) & (row < 0)]
-            mean = float(told.mean()) if len(told) else 0.0
-            text = " ".join(self.processor.tokenizer.decode(ids, skip_special_tokens=True).split())
-            found.append(Scored(text, math.exp(mean), mean))
+        for ids_L in sequences:
+            mean = listening.mean_logprob(self.model, read, ids_L, given)
+            text = self.processor.tokenizer.decode(ids_L[given:], skip_special_tokens=True)
+            found.append(Scored(" ".join(text.split()), math.exp(mean), mean))
         return sorted(found, key=lambda one: -one.score)
+
+    def _room(self) -> int:
+        """Tokens that may be said, beside those that stand before them."""
+        positions = getattr(self.model.config, "max_target_positions", None)
+        return self.most_tokens if positions is None else max(1, min(self.most_tokens, positions - 8))
 
     def _read(self, wave_S: npt.NDArray[np.float32]) -> dict[str, Any]:
         if self.prompt is None:
@@ -98,19 +100,6 @@ def load(folder: Path) -> ForeignDescriber:
     DataError
         when a file is missing or damaged, or the kind is another; named.
     """
-    config = folder / "config.json"
-    try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise errors.DataError(f"cannot be read: {error}", file=str(config)) from error
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise errors.DataError(f"model_type {kind!r} is none of {known}", file=str(config), hint="--model")
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model = getattr(transformers, KINDS[kind]).from_pretrained(folder, use_safetensors=True, **safe)
-        processor = transformers.AutoProcessor.from_pretrained(folder, **safe)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise errors.DataError(f"cannot be loaded: {reason}", file=str(folder)) from error
-    return ForeignDescriber(model, processor, prompt=PROMPT if kind == "qwen2_audio" else None)
+    model, processor = listening.load(folder, KINDS, "--model")
+    asked = PROMPT if listening.kind_of(folder) == "qwen2_audio" else None
+    return ForeignDescriber(model, processor, prompt=asked)
