@@ -22,7 +22,7 @@ import numpy.typing as npt
 from seqkit import errors
 from seqkit.io import wholeness
 
-__all__ = ["Wave", "load", "opened", "origin", "read_blocks"]
+__all__ = ["Wave", "load", "opened", "origin", "read_blocks", "require_whole"]
 
 Wave = npt.NDArray[np.float32]
 
@@ -153,7 +153,8 @@ def _bytes_of(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
         raise errors.DataError(f"cannot be read: {error.strerror}", file=name) from error
 
 
-def _require_whole(source: str | Path | bytes, name: str) -> None:
+def require_whole(source: str | Path | bytes, name: str) -> None:
+    """Refuse a file that ends before its header says it does; errors as `opened`."""
     with _bytes_of(source, name) as file:
         lacking = wholeness.missing(file)
     if lacking:
@@ -167,7 +168,7 @@ def _pieces(source: str | Path | bytes, rate: int, name: str) -> Generator[Wave]
             raise errors.DataError("has no audio track", file=name)
         stream = container.streams.audio[0]
         _require_sound(stream.codec_context, name)
-        _require_whole(source, name)
+        require_whole(source, name)
         resampler = av.AudioResampler(format="fltp", rate=rate)
         samples, start, unbroken = 0, origin(container), container.format.name in UNBROKEN
         try:
@@ -215,6 +216,8 @@ def _require_end(container: Any, reached: float, name: str) -> None:
 
 
 def _require_sound(codec: Any, name: str) -> None:
+    if codec is None:
+        raise errors.DataError("has sound of a kind that cannot be decoded", file=name)
     if not 1 <= codec.sample_rate <= HIGHEST_RATE or not 1 <= codec.channels <= MOST_CHANNELS:
         raise errors.DataError(
             f"says it has {codec.channels} channels of {codec.sample_rate} samples a second", file=name

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqkit import errors
-from seqkit.io.audio import opened, origin
+from seqkit.io.audio import opened, origin, require_whole
 
 __all__ = ["Frame", "has_sound", "has_video", "read_frames", "stream_of"]
 
@@ -85,9 +85,12 @@ def read_frames(
     """
     name = _name(source, file)
     with opened(source, file) as container:
+        require_whole(source, name)
         stream = stream_of(container)
         if stream is None:
             raise errors.DataError("has no video track", file=name)
+        if stream.codec_context is None:
+            raise errors.DataError("has pictures of a kind that cannot be decoded", file=name)
         stream.thread_type = "SLICE"
         shown = _shown(_decoded(container, stream, name), fps, origin(container), name)
         drawn, grey_HW = None, None

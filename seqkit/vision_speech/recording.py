@@ -200,6 +200,7 @@ class Recording:
         called = {"audio": "audio track", "video": "video track"}
         missing = [name for name in wanted if not there[name]]
         if not used:
+            audio.require_whole(self._source, self.name)
             lacking = " and ".join(f"no {called[name]}" for name in missing)
             raise errors.DataError(f"has {lacking}", file=self.name, hint="--modality")
         if missing:

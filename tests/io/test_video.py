@@ -147,14 +147,25 @@ def test_what_is_no_video_is_named(tmp_path: Path, content: bytes, told: str) ->
         read(content)
 
 
-def test_a_truncated_file_is_refused_or_read_as_far_as_it_goes(
-    film: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.avi"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_truncated_file_is_refused(
+    film: Callable[..., Path], tmp_path: Path, name: str, share: float
 ) -> None:
-    whole = film(tmp_path / "a.mp4", bars(20)).read_bytes()
+    whole = film(tmp_path / name, bars(20)).read_bytes()
     with pytest.raises(errors.DataError, match="damaged"):
-        read(whole[: len(whole) // 2])
-    whole = film(tmp_path / "a.mkv", bars(20)).read_bytes()
-    assert 0 < len(read(whole[: 2 * len(whole) // 3])) < 20
+        read(whole[: round(share * len(whole))])
+
+
+def test_pictures_of_an_unknown_kind_are_told(film: Callable[..., Path], tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", bars(3), wave_S=np.zeros(1600, np.float32))
+    path.write_bytes(
+        path.read_bytes().replace(b"V_MPEG4/ISO/ASP", b"V_UNHEARD/OF/XX").replace(b"A_PCM", b"A_XXX")
+    )
+    with pytest.raises(errors.DataError, match="pictures of a kind that cannot be decoded"):
+        read(path)
+    with pytest.raises(errors.DataError, match="sound of a kind that cannot be decoded"):
+        audio.load(path, 16_000)
 
 
 def test_damage_within_a_file_never_ends_in_anything_but_frames_or_a_named_error(
