@@ -6,17 +6,37 @@ This file knows names and shapes of tensors; it does not load or save files.
 Shape suffixes: D model size, F feed-forward width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
 from seqkit import errors
+from seqkit.backbone import checkpoints
+from seqkit.backbone.checkpoints import Shape
 from seqkit.backbone.config import BackboneConfig
 
-__all__ = ["bart_config", "from_bart", "from_llama", "llama_config", "to_llama"]
+__all__ = ["bart_config", "from_bart", "from_llama", "llama_config", "require_options", "to_llama"]
 
 Weights = dict[str, torch.Tensor]
+
+#: Buffers that older versions of transformers saved, and that follow from the config.
+_LLAMA_SPARE = ("rotary_emb.inv_freq",)
+#: What a backbone has to be, to be Llama-shaped.
+_LLAMA: Mapping[str, Any] = {
+    "layout": "decoder",
+    "position": "rope",
+    "norm": "rms",
+    "feed_forward": "swiglu",
+    "bias": False,
+    "up_bias": False,
+    "head_bias": False,
+    "head_transform": "none",
+    "post_norm": False,
+    "embedding_norm": False,
+    "embedding_scale": 1.0,
+    "sliding_window": None,
+}
 
 
 def llama_config(config: Any) -> BackboneConfig:
@@ -55,17 +75,22 @@ def from_llama(config: Any, weights: Mapping[str, torch.Tensor]) -> tuple[Backbo
     UsageError
         when the checkpoint uses what the backbone has not.
     DataError
-        when it lacks a tensor.
+        when a tensor is missing, not known, or of another shape.
     """
     if config.attention_bias or config.mlp_bias or config.hidden_act != "silu":
         raise errors.UsageError(
             "Llama checkpoints with biases or another activation than silu are not supported"
         )
+    options = llama_config(config)
+    # Of a tied checkpoint transformers reads the embedding alone, even where the file has both.
+    spare = (*_LLAMA_SPARE, *(["lm_head.weight"] if options.tie_word_embeddings else []))
+    checkpoints.require(weights, _llama_shapes(options), spare=spare)
     made: Weights = {
         "embed_tokens.weight": _take(weights, "model.embed_tokens.weight"),
         "decoder.norm.weight": _take(weights, "model.norm.weight"),
     }
-    made["lm_head.weight"] = weights.get("lm_head.weight", made["embed_tokens.weight"])
+    head = "model.embed_tokens.weight" if options.tie_word_embeddings else "lm_head.weight"
+    made["lm_head.weight"] = _take(weights, head)
     for layer in range(config.num_hidden_layers):
         theirs, ours = f"model.layers.{layer}.", f"decoder.layers.{layer}."
         attention = [_take(weights, f"{theirs}self_attn.{name}_proj.weight") for name in "qkv"]
@@ -76,7 +101,49 @@ def from_llama(config: Any, weights: Mapping[str, torch.Tensor]) -> tuple[Backbo
         made[ours + "mlp.down.weight"] = _take(weights, theirs + "mlp.down_proj.weight")
         made[ours + "attention_norm.weight"] = _take(weights, theirs + "input_layernorm.weight")
         made[ours + "mlp_norm.weight"] = _take(weights, theirs + "post_attention_layernorm.weight")
-    return llama_config(config), made
+    return options, made
+
+
+def _llama_shapes(config: BackboneConfig) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of what a checkpoint of these options holds."""
+    width, inner = config.d_model, config.feed_forward_size
+    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    yield "model.embed_tokens.weight", (config.vocab_size, width)
+    yield "model.norm.weight", (width,)
+    if not config.tie_word_embeddings:
+        yield "lm_head.weight", (config.vocab_size, width)
+    for layer in range(config.decoder_layers):
+        place = f"model.layers.{layer}."
+        for name, rows in (("q", queries), ("k", keys), ("v", keys)):
+            yield f"{place}self_attn.{name}_proj.weight", (rows, width)
+        yield f"{place}self_attn.o_proj.weight", (width, queries)
+        for name in ("gate", "up"):
+            yield f"{place}mlp.{name}_proj.weight", (inner, width)
+        yield f"{place}mlp.down_proj.weight", (width, inner)
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            yield f"{place}{name}.weight", (width,)
+
+
+def require_options(config: BackboneConfig, wanted: Mapping[str, Any], layout: str) -> None:
+    """Refuse a backbone that a layout cannot express.
+
+    Parameters
+    ----------
+    wanted : what its options have to be.
+    layout : whose they are, for the message.
+
+    Raises
+    ------
+    UsageError
+        naming every option that differs.
+    """
+    differing = [
+        f"{name} is {getattr(config, name)!r}, not {value!r}"
+        for name, value in wanted.items()
+        if getattr(config, name) != value
+    ]
+    if differing:
+        raise errors.UsageError(f"the model is not {layout}-shaped: {'; '.join(differing)}", hint="--to")
 
 
 def to_llama(config: BackboneConfig, weights: Mapping[str, torch.Tensor]) -> Weights:
@@ -85,13 +152,9 @@ def to_llama(config: BackboneConfig, weights: Mapping[str, torch.Tensor]) -> Wei
     Raises
     ------
     UsageError
-        when the backbone is not Llama-shaped.
+        when the backbone is not Llama-shaped, naming what differs.
     """
-    shape = (config.layout, config.position, config.norm, config.feed_forward, config.bias, config.post_norm)
-    if shape != ("decoder", "rope", "rms", "swiglu", False, False) or config.embedding_norm:
-        raise errors.UsageError(
-            "only a decoder with rope, rms and swiglu, and without biases, is Llama-shaped"
-        )
+    require_options(config, _LLAMA, "Llama")
     sizes = [size * config.head_dim for size in (config.heads, config.kv_heads, config.kv_heads)]
     made: Weights = {
         "model.embed_tokens.weight": _take(weights, "embed_tokens.weight"),

@@ -19,10 +19,18 @@ def command(
 ) -> None:
     """Write a model in another layout: `seqkit convert my-model --to llama -o for-transformers`.
 
-    Weights keep their values and their data type. Code that a checkpoint comes with is never run, and pickled
-    weights are never read. What a layout cannot express is refused, saying what differs.
+    Weights keep their values and their data type (float64 becomes float32). Code that a checkpoint names
+    (auto_map) is never run: it is data, and carried over no further. Pickled weights are never read. What a
+    layout cannot express is refused, saying what differs.
     """
     from seqkit.models import conversion
 
-    parameters = conversion.convert(model, to, out, offline=offline)
-    print(f"seqkit: {out}: {parameters:,} parameters in the layout of {to}", file=sys.stderr)
+    done = conversion.convert(model, to, out, offline=offline)
+    print(f"seqkit: {out}: {done.parameters:,} parameters in the layout of {to}", file=sys.stderr)
+    if done.left:
+        print(f"seqkit: not carried over: {', '.join(done.left)}", file=sys.stderr)
+    if to != conversion.OWN and not done.tokenizer_is_shared:
+        print(
+            "seqkit: tokenizer.json: overlapping k-mers, which transformers has no tokenizer for",
+            file=sys.stderr,
+        )

@@ -6,20 +6,31 @@ This file does not know what a model is for.
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import torch
 import transformers
 
 from seqkit import errors
 
-__all__ = ["find_folder", "load_network", "quiet", "read_config", "refusing", "require_safetensors"]
+__all__ = [
+    "find_folder",
+    "load_network",
+    "quiet",
+    "read_config",
+    "refusing",
+    "require_safetensors",
+    "stored_dtype",
+]
 
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+#: Data types by their names in safetensors.
+_KINDS = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 #: What is fetched from the hub: never code, never pickles.
-_WANTED = ("*.json", "*.safetensors")
+_WANTED = ("*.json", "*.safetensors", "vocab.txt", "README.md")
 
 
 def find_folder(name: str, *, offline: bool = False) -> Path:
@@ -46,13 +57,13 @@ def find_folder(name: str, *, offline: bool = False) -> Path:
         ) from error
 
 
-def read_config(folder: Path, *, code_allowed: bool = False) -> dict[str, Any]:
+def read_config(folder: Path, *, known: Collection[str] = ()) -> dict[str, Any]:
     """The model's `config.json`.
 
     Parameters
     ----------
-    code_allowed : the config may name code of its own (`auto_map`), because whoever reads it knows what that
-        computes; it is not run in any case.
+    known : types of models whose config may name code of its own (`auto_map`), because what such a model
+        computes is known without it; the code is not run in any case.
 
     Raises
     ------
@@ -72,9 +83,11 @@ def read_config(folder: Path, *, code_allowed: bool = False) -> dict[str, Any]:
         raise errors.DataError(
             "names no model_type: not the config of a model that generates", file=str(path)
         )
-    if "auto_map" in config and not code_allowed:
+    if "auto_map" in config and config["model_type"] not in known:
         raise errors.DataError(
-            "the model asks for code of its own (auto_map), which is not run", file=str(path)
+            "the model asks for code of its own (auto_map), which is not run",
+            file=str(path),
+            hint="seqkit convert reads the layouts of Llama and DNABERT-2 without it",
         )
     return config
 
@@ -94,9 +107,28 @@ def require_safetensors(folder: Path) -> None:
             raise errors.DataError(
                 "weights in a pickle, which can run code, are not read",
                 file=str(found),
-                hint="save them as safetensors",
+                hint="load them elsewhere, where you trust them, and save them as safetensors: "
+                "save_pretrained(folder) of transformers does",
             )
     raise errors.DataError("the folder holds no weights (*.safetensors)", file=str(folder))
+
+
+def stored_dtype(folder: Path) -> torch.dtype | None:
+    """The data type of a folder's weights; None where they are of several, or of one that is not known here.
+
+    Raises
+    ------
+    DataError
+        when weights are damaged.
+    """
+    kinds = set()
+    for path in sorted(folder.glob("model*.safetensors")):
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                kinds |= {file.get_slice(name).get_dtype() for name in file.keys()}
+        except (OSError, safetensors.SafetensorError) as error:
+            raise errors.DataError(f"cannot be read: {error}", file=str(path)) from error
+    return _KINDS.get(kinds.pop()) if len(kinds) == 1 else None
 
 
 def load_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:

@@ -1,7 +1,8 @@
 """Checkpoints of others in their own layouts, to and from the backbone: Llama's and DNABERT-2's.
 
-METAGENE-1 and GENERator are Llama-shaped. Knows folders and names of layouts; code that a
-config names (`auto_map`) is never run, and pickled weights are never read.
+METAGENE-1 and GENERator are Llama-shaped. Knows folders and names of layouts. Code that a
+config names (`auto_map`) is never run: what the layouts compute is written in the backbone.
+Pickled weights are never read.
 """
 
 import json
@@ -20,10 +21,12 @@ from seqkit.backbone.sequence import SequenceModel
 from seqkit.io import atomic
 from seqkit.models import folders
 
-__all__ = ["LAYOUTS", "is_foreign", "load_network", "save_network"]
+__all__ = ["LAYOUTS", "TYPES", "is_foreign", "load_network", "save_network"]
 
 #: Layouts that can be read and written besides our own.
 LAYOUTS = ("llama", "dnabert2")
+#: What a config calls their models.
+TYPES = ("llama", "bert")
 _LARGEST = 1 << 24
 
 
@@ -63,11 +66,14 @@ def load_network(folder: Path, config: dict[str, Any], dtype: torch.dtype) -> Se
             options, made = convert.from_llama(told, weights)
         else:
             options, made = convert_dnabert2.from_dnabert2(config, weights)
-        network = SequenceModel(options)
     except errors.SeqkitError as error:
         raise errors.DataError(error.message, file=str(folder)) from error
-    _fill(network, made, folder)
-    return network.to(dtype)
+    # Made without memory, and given the tensors as they are: large checkpoints are held once.
+    with torch.device("meta"):
+        network = SequenceModel(options)
+    network.load_state_dict({name: value.to(dtype) for name, value in made.items()}, assign=True)
+    network.tie_weights()
+    return network
 
 
 def save_network(directory: Path, network: SequenceModel, layout: str) -> None:
@@ -142,20 +148,10 @@ def _parts(index: Path) -> list[str]:
     try:
         if index.stat().st_size > _LARGEST:
             raise errors.DataError("is too large for an index", file=str(index))
-        named = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        named = list(dict.fromkeys(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise errors.DataError(f"is no index of weights: {error}", file=str(index)) from error
     for name in named:
-        if Path(name).name != name or not name.endswith(".safetensors"):
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
             raise errors.DataError(f"names {name!r}, which is no file of weights beside it", file=str(index))
     return named
-
-
-def _fill(network: SequenceModel, made: dict[str, torch.Tensor], folder: Path) -> None:
-    wanted = network.state_dict()
-    for name in sorted(set(wanted) | set(made)):
-        have = tuple(made[name].shape) if name in made else None
-        need = tuple(wanted[name].shape) if name in wanted else None
-        if have != need:
-            raise errors.DataError(f"{name} is {have}, and should be {need}", file=str(folder))
-    network.load_state_dict(made)

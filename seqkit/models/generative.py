@@ -21,7 +21,7 @@ from seqkit.backbone import device as devices
 from seqkit.backbone.config import BackboneConfig
 from seqkit.backbone.sequence import SequenceModel
 from seqkit.backbone.weights import favour_short_blocks
-from seqkit.models import folders, nucleotides
+from seqkit.models import folders, listings, nucleotides
 from seqkit.tokenizers.kmer import KmerTokenizer
 from seqkit.tokenizers.spelled import SpelledTokenizer
 from seqkit.tokenizers.subword import SubwordTokenizer
@@ -175,7 +175,9 @@ def require_same_tokens(model: Generative, draft: Generative) -> None:
 
 
 def _tokenizer(folder: Path) -> TextTokenizer:
-    path = folder / nucleotides.FILE
+    path = nucleotides.file_in(folder)
+    if path.name in listings.FILES:
+        return SpelledTokenizer(nucleotides.find(str(path)))
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -185,7 +187,8 @@ def _tokenizer(folder: Path) -> TextTokenizer:
     try:
         text = content.decode("utf-8")
         described = json.loads(text)
-        if isinstance(described, dict) and described.get("kind") == KmerTokenizer.kind:
+        is_kmers = isinstance(described, dict) and described.get("kind") == KmerTokenizer.kind
+        if is_kmers or listings.is_words(described):
             return SpelledTokenizer(nucleotides.find(str(path)))
         return SubwordTokenizer.from_json(text)
     except (ValueError, errors.DataError) as error:
@@ -225,7 +228,9 @@ def _described(name: str, network: Any, tokenizer: TextTokenizer) -> Generative:
         if not first:
             raise errors.DataError("the config names no decoder_start_token_id", file=name)
     else:
-        first = _ids(network, "bos_token_id") if is_own else ()
+        # Tokenizers of others put the start token there themselves, but for those that list k-mers.
+        is_bare = is_own or isinstance(tokenizer, SpelledTokenizer)
+        first = _ids(network, "bos_token_id") if is_bare else ()
     positions = getattr(config, "max_position_embeddings", None)
     return Generative(
         name=name,

@@ -23,7 +23,7 @@ from seqkit.backbone.sequence import SequenceModel
 from seqkit.models import folders, foreign, nucleotides
 from seqkit.models.nucleotides import SequenceTokenizer
 
-__all__ = ["DEFAULT", "GenomicModel", "load", "save"]
+__all__ = ["DEFAULT", "GenomicModel", "find_folder", "load", "save"]
 
 #: The model that comes with the package.
 DEFAULT = "dna-small"
@@ -125,8 +125,8 @@ def load(
     if dtype != "auto" and dtype not in _DTYPES:
         raise errors.UsageError(f"no data type is called {dtype!r}", hint=f"--dtype auto|{'|'.join(_DTYPES)}")
     kind = devices.choose_dtype(place) if dtype == "auto" else _DTYPES[dtype]
-    folder = _folder(name, offline=offline)
-    config = folders.read_config(folder, code_allowed=True)
+    folder = find_folder(name, offline=offline)
+    config = folders.read_config(folder, known=foreign.TYPES)
     folders.require_safetensors(folder)
     if foreign.is_foreign(config):
         network = foreign.load_network(folder, config, kind)
@@ -136,6 +136,19 @@ def load(
         raise errors.DataError(f"a model of type {config['model_type']!r} is not supported", file=str(folder))
     tokenizer = _tokenizer(folder, network.config.vocab_size)
     return GenomicModel(name=name, network=network.to(place).eval(), tokenizer=tokenizer)
+
+
+def find_folder(name: str, *, offline: bool = False) -> Path:
+    """The folder of a name, as `load` takes it.
+
+    Raises
+    ------
+    UsageError
+        when there is none.
+    """
+    if name in SHIPPED:
+        return Path(str(resources.files("seqkit.models") / "shipped" / name))
+    return folders.find_folder(name, offline=offline)
 
 
 def save(directory: Path, network: SequenceModel, tokenizer: SequenceTokenizer, *, card: str) -> str:
@@ -162,20 +175,16 @@ def save(directory: Path, network: SequenceModel, tokenizer: SequenceTokenizer, 
 
 def _tokenizer(folder: Path, rows: int) -> SequenceTokenizer:
     """The folder's tokenizer; an embedding may have rows to spare, but none too few."""
-    path = folder / nucleotides.FILE
+    path = nucleotides.file_in(folder)
     if not path.is_file():
         raise errors.DataError(
-            "there is no tokenizer: of byte pairs, or one that seqkit wrote", file=str(path)
+            "there is no tokenizer",
+            file=str(path),
+            hint="tokenizer.json, or a listing of k-mers (vocab.json, vocab.txt); code for one is not run",
         )
     tokenizer = nucleotides.find(str(path))
     if tokenizer.vocab_size > rows:
         raise errors.DataError(
-            f"the tokenizer has {tokenizer.vocab_size} tokens, the model {rows}", file=str(path)
+            f"the tokenizer has {tokenizer.vocab_size:,} tokens, the model {rows:,}", file=str(path)
         )
     return tokenizer
-
-
-def _folder(name: str, *, offline: bool) -> Path:
-    if name in SHIPPED:
-        return Path(str(resources.files("seqkit.models") / "shipped" / name))
-    return folders.find_folder(name, offline=offline)

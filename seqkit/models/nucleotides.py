@@ -1,8 +1,9 @@
 """Tokenizers of nucleotides by name and in files: what `--tokenizer` takes.
 
-A name ("letters", "6mer", "6mer-overlapping"), a `tokenizer.json` of byte pairs, a
-folder that holds one, or a small JSON file of a k-mer tokenizer. This file knows
-where tokenizers are; it does not know how they work.
+A name ("letters", "6mer", "6mer-overlapping"), a `tokenizer.json` of byte pairs or
+k-mers, a plain listing of k-mers (`vocab.json`, `vocab.txt`), a folder that holds one of
+these, or a small JSON file of a k-mer tokenizer. This file knows where tokenizers are; it
+does not know how they work.
 """
 
 import json
@@ -11,16 +12,24 @@ from pathlib import Path
 
 from seqkit import errors
 from seqkit.io import atomic
+from seqkit.models import listings
 from seqkit.tokenizers.bpe import BpeTokenizer
 from seqkit.tokenizers.kmer import KmerTokenizer
+from seqkit.tokenizers.listing import ListedTokenizer
 
-__all__ = ["FILE", "SequenceTokenizer", "find", "save"]
+__all__ = ["FILE", "SequenceTokenizer", "file_in", "find", "save"]
 
 #: The name of a tokenizer's file in a folder.
 FILE = "tokenizer.json"
 _KMER = re.compile(r"(\d+)-?mers?(-overlapping)?")
 
-SequenceTokenizer = BpeTokenizer | KmerTokenizer
+SequenceTokenizer = BpeTokenizer | KmerTokenizer | ListedTokenizer
+
+
+def file_in(folder: Path) -> Path:
+    """The file of a folder's tokenizer: `FILE`, or a plain listing where there is only that."""
+    names = [name for name in (FILE, *listings.FILES) if (folder / name).is_file()]
+    return folder / (names[0] if names else FILE)
 
 
 def find(name: str) -> SequenceTokenizer:
@@ -44,7 +53,7 @@ def find(name: str) -> SequenceTokenizer:
         return KmerTokenizer(k=int(match[1]), overlapping=bool(match[2]))
     path = Path(name)
     if path.is_dir():
-        path = path / FILE
+        path = file_in(path)
     if not path.exists():
         raise errors.UsageError(
             f"there is no tokenizer {name!r}", hint="letters, 6mer, 6mer-overlapping, or a tokenizer.json"
@@ -53,6 +62,8 @@ def find(name: str) -> SequenceTokenizer:
 
 
 def _read(path: Path) -> SequenceTokenizer:
+    if path.name in listings.FILES or path.suffix == ".txt":
+        return listings.read(path)
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -62,13 +73,27 @@ def _read(path: Path) -> SequenceTokenizer:
             return KmerTokenizer(k=int(described["k"]), overlapping=bool(described["overlapping"]))
         except (KeyError, TypeError, ValueError) as error:
             raise errors.DataError(f"not a k-mer tokenizer: {error}", file=str(path)) from error
+    if listings.is_words(described):
+        return listings.from_words(described, path)
     return BpeTokenizer.load(path)
 
 
-def save(tokenizer: SequenceTokenizer, path: Path) -> None:
-    """Write a tokenizer's file, whole or not at all."""
+def save(tokenizer: SequenceTokenizer, path: Path, *, shared: bool = False) -> None:
+    """Write a tokenizer's file, whole or not at all.
+
+    Parameters
+    ----------
+    shared : as a `tokenizer.json` that transformers reads too.
+
+    Raises
+    ------
+    UsageError
+        when it is shared, and k-mers overlap, which that format cannot express.
+    """
     if isinstance(tokenizer, BpeTokenizer):
         text = tokenizer.to_json()
+    elif shared or isinstance(tokenizer, ListedTokenizer):
+        text = listings.to_words(tokenizer)
     else:
         text = json.dumps({"kind": tokenizer.kind, **tokenizer.settings()})
     with atomic.atomic_file(path) as file:

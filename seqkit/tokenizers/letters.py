@@ -20,6 +20,8 @@ ROLES = ("pad", "bos", "eos", "unk", "mask", "cls", "sep")
 #: IUPAC letters, the four bases first.
 LETTERS = "ACGTRYSWKMBDHVN"
 
+#: Other names of special tokens, by role.
+_ALSO = {"bos": ("<s>",), "eos": ("</s>",), "unk": ("<oov>",)}
 _NO_LETTER = 255
 _CODE = np.full(256, _NO_LETTER, dtype=np.uint8)
 _CODE[np.frombuffer(LETTERS.encode(), dtype=np.uint8)] = np.arange(len(LETTERS), dtype=np.uint8)
@@ -29,12 +31,14 @@ _ASCII = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
 def special_ids(vocabulary: Mapping[str, int]) -> dict[str, int]:
     """The ids of special tokens by role, of those that a vocabulary has; "<mask>" and "[MASK]" are one.
 
+    GENERator's names for the first, the last and the unknown token are known as well.
+
     Examples
     --------
     >>> special_ids({"[PAD]": 3, "A": 5, "<mask>": 4})
     {'pad': 3, 'mask': 4}
     """
-    spelled = ((role, (f"<{role}>", f"[{role.upper()}]")) for role in ROLES)
+    spelled = ((role, (f"<{role}>", f"[{role.upper()}]", *_ALSO.get(role, ()))) for role in ROLES)
     found = {role: [vocabulary[text] for text in texts if text in vocabulary] for role, texts in spelled}
     return {role: ids[0] for role, ids in found.items() if ids}
 

@@ -107,7 +107,7 @@ def test_a_name_is_fetched_without_code_or_pickles(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     assert generative.load("owner/model").name == "owner/model"
-    assert asked == {"owner/model": ["*.json", "*.safetensors"]}
+    assert asked == {"owner/model": ["*.json", "*.safetensors", "vocab.txt", "README.md"]}
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
