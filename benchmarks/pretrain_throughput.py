@@ -39,7 +39,13 @@ def main() -> None:
         print(json.dumps(_one(arguments)))
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = {name: [_in_process(name, arguments) for _ in range(arguments.rounds)] for name in NAMES}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in NAMES}
+    for _ in range(arguments.rounds):
+        for name in NAMES:
+            rows[name].append(_in_process(name, arguments))
+    sizes = {found["parameters"] for each in rows.values() for found in each}
+    if len(sizes) > 1:
+        raise SystemExit(f"the models are not equal: {sorted(sizes)} parameters")
     _save(rows, arguments)
 
 
@@ -111,6 +117,8 @@ def _transformers(arguments: argparse.Namespace, marks: list[float]) -> int:
     # The longest record's; letters that are no base would be tokens of their own.
     letters = max((letters for _, letters in sequences.read_records(arguments.genome)), key=len)
     letters = letters[np.isin(letters, np.frombuffer(b"ACGT", np.uint8))][: 6 * need]
+    if letters.size < 6 * need:
+        raise SystemExit(f"{arguments.genome}: its longest record has fewer than {6 * need:,} bases")
     ids = torch.as_tensor(np.asarray(tokenizer.encode(letters)))[:need].long().view(-1, CONTEXT)
     config = transformers.LlamaConfig(
         vocab_size=tokenizer.vocab_size,
@@ -120,7 +128,10 @@ def _transformers(arguments: argparse.Namespace, marks: list[float]) -> int:
         num_key_value_heads=HEADS,
         intermediate_size=FEED_FORWARD,
         max_position_embeddings=CONTEXT,
-        tie_word_embeddings=True,
+        rms_norm_eps=1e-5,
+        rope_theta=500_000.0,
+        # As GENERator has it, and so `--arch generator`.
+        tie_word_embeddings=False,
     )
     model = transformers.LlamaForCausalLM(config)
 

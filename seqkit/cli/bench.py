@@ -17,7 +17,7 @@ __all__ = ["app"]
 #: Columns of a table that goes into a file or a pipe.
 PLAIN_WIDTH = 140
 #: Reports whose `report.md` goes into a page as it is.
-PASTED = ("decode", "gue", "pathogen", "recovery")
+PASTED = ("decode", "gue", "pathogen", "pretrain", "recovery", "tokens")
 
 app = typer.Typer(no_args_is_help=True, help="Measure aligners and decoders beside the tools people use.")
 

@@ -7,6 +7,7 @@ other; each has a checkpoint of its own, so a stopped run goes on in the right o
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def train_on(
     task = _Task(chosen, SpeechModel(chosen.model), words)
     if start is not None:
         begin_with(task.loss.model, start)
-    result, left = Result(), minutes
+    result, left, began = Result(), minutes, time.monotonic()
     for number, stage in enumerate(chosen.stages):
         run = out / RUN / f"{number}-{stage.name}"
         task.enter(stage, number, parts)
@@ -135,7 +136,8 @@ def train_on(
             fingerprint=json.dumps([chosen.text, number, str(start), sorted(words), len(parts.train)]),
         )
         result.stages[stage.name] = progress
-        left = None if minutes is None else max(0.0, minutes - result.seconds / 60)
+        # Of this session: what earlier ones took is in the stages' own seconds.
+        left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
         if not progress.finished:
             break
     result.finished = len(result.stages) == len(chosen.stages) and progress.finished

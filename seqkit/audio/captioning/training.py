@@ -10,6 +10,7 @@ Shape suffixes: B rows of a batch, L tokens, W width of sentence vectors.
 import dataclasses
 import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def train_captions(
     UsageError, DataError
         when recipe or data cannot be used, or a checkpoint is another run's.
     """
+    began = time.monotonic()
     torch.manual_seed(chosen.seed)
     run = out / RUN
     texts = Texts(examples.read_texts(data / chosen.texts))
@@ -99,7 +101,8 @@ def train_captions(
     )
     if not sentence_progress.finished:
         return Result(sentence=sentence_progress, caption=None)
-    left = None if minutes is None else max(0.0, minutes - sentence_progress.seconds / 60)
+    # Of this session: what earlier ones took is in the progress' own seconds.
+    left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
     encoder = kinds.load(data / chosen.encoder)
     sounds = [
         sound
