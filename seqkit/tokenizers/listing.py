@@ -55,6 +55,8 @@ class ListedTokenizer:
     texts: tuple[str, ...]
 
     kind = "listed"
+    #: The tokens stand side by side, whatever the listing.
+    overlapping = False
 
     def __post_init__(self) -> None:
         """Check that it is a vocabulary of k-mers."""

@@ -15,6 +15,7 @@ from seqkit.cli import main
 from seqkit.genomics.language import architectures
 from seqkit.models import genomic, nucleotides
 from seqkit.tokenizers.kmer import KmerTokenizer
+from seqkit.tokenizers.listing import ListedTokenizer
 
 TOKENIZER = KmerTokenizer(k=2)
 SIZE = TOKENIZER.vocab_size
@@ -145,6 +146,28 @@ def test_a_converted_model_embeds_scores_and_generates(tmp_path: Path) -> None:
     np.testing.assert_allclose(tables[0], tables[1], atol=1e-5)
     assert scores[0] == scores[1]
     assert written[0] == written[1] and written[0].startswith(">")
+
+
+def test_variants_are_scored_where_only_whole_kmers_have_tokens(tmp_path: Path) -> None:
+    """As GENERator's listing has it; against the same weights with a tokenizer that has letters as well."""
+    ours = saved(tmp_path / "ours", small("generator"))
+    convert(ours, "llama", tmp_path / "out")
+    (tmp_path / "out" / "tokenizer.json").unlink()
+    # The same numbers, and letters under names that are none.
+    words = [f"<{text}>" if len(text) == 1 else text for text in ListedTokenizer.listing(TOKENIZER)]
+    (tmp_path / "out" / "vocab.txt").write_text("\n".join(words))
+    fasta, variants = tmp_path / "ref.fa", tmp_path / "v.vcf"
+    fasta.write_text(">a\n" + "ACGTTGCATTAGCCTGA" * 3 + "\n")
+    variants.write_text("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\na\t20\t.\tG\tC\t.\t.\t.\n")
+    tables = []
+    for model in (ours, tmp_path / "out"):
+        out = tmp_path / "scores.tsv"
+        code, told = run("score", variants, "--ref", fasta, "--model", model, "--window", 17, "-o", out)
+        assert code == 0, told
+        tables.append(out.read_text())
+    assert tables[0] == tables[1]
+    code, told = run("embed", fasta, "--model", tmp_path / "out", "-o", tmp_path / "v.npy")
+    assert code == 1 and "ref.fa" in told and "place 51 there is no whole 2-mer" in told
 
 
 def test_what_cannot_be_expressed_is_refused_with_what_differs(tmp_path: Path) -> None:
