@@ -27,7 +27,10 @@ def run(
     ] = "speech-small",
     audio_model: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Instead: a Whisper- or wav2vec 2.0-style checkpoint, sound only."),
+        typer.Option(metavar="DIR", help="Instead: a Whisper- or wav2vec 2.0-style checkpoint."),
+    ] = None,
+    lips: Annotated[
+        str | None, typer.Option(metavar="DIR", help="With --audio-model: lips that `attach` trained for it.")
     ] = None,
     modality: Annotated[str, typer.Option(help="auto (whatever there is), av, audio or video.")] = "auto",
     face: Annotated[
@@ -67,13 +70,15 @@ def run(
     that cannot be read is named, the others are transcribed all the same, and the exit code is 1. The model
     that comes with the package knows the sentences of GRID only.
 
-    Also `seqkit transcribe train`, `pretrain`, `eval` and `inspect`; a file of such a name is `./train`.
+    Also `seqkit transcribe train`, `pretrain`, `attach`, `eval` and `inspect`; a file of such a name is
+    `./train`.
     """
     from seqkit.vision_speech import choosing, recording, transcribe
 
     transcriber = choosing.transcriber(
         model,
         audio_model,
+        lips=lips,
         method=decoder,
         beams=beams,
         ctc_weight=ctc_weight,
@@ -105,5 +110,6 @@ def run(
 
 app.command("train")(transcribe_train.train)
 app.command("pretrain")(transcribe_train.pretrain)
+app.command("attach")(transcribe_train.attach)
 app.command("eval")(transcribe_eval.evaluate)
 app.command("inspect")(transcribe_eval.inspect)

@@ -26,7 +26,10 @@ def evaluate(
         str, typer.Option("--model", "-m", help="speech-small, or the folder of a model.")
     ] = "speech-small",
     audio_model: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Instead: a checkpoint of sound alone.")
+        str | None, typer.Option(metavar="DIR", help="Instead: a Whisper- or wav2vec 2.0-style checkpoint.")
+    ] = None,
+    lips: Annotated[
+        str | None, typer.Option(metavar="DIR", help="With --audio-model: lips that `attach` trained for it.")
     ] = None,
     only: Annotated[
         str | None,
@@ -64,6 +67,7 @@ def evaluate(
     transcriber = choosing.transcriber(
         model,
         audio_model,
+        lips=lips,
         method=decoder,
         beams=beams,
         ctc_weight=ctc_weight,

@@ -1,17 +1,20 @@
-"""`seqkit transcribe train` and `pretrain`: make speech models.
+"""`seqkit transcribe train`, `pretrain` and `attach`: make speech models.
 
 Parses and prints; what is done lives in `seqkit.vision_speech`.
 """
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqkit.cli.caption_train import stage_bar
 
-__all__ = ["pretrain", "train"]
+if TYPE_CHECKING:
+    from seqkit.training.loop import Progress
+
+__all__ = ["attach", "pretrain", "train"]
 
 
 def train(
@@ -104,8 +107,67 @@ def pretrain(
             on_read=lambda done, total: advance("reading", done, total, None),
             on_step=lambda progress: advance(modality, progress.step, steps, progress.losses[-1]),
         )
+    _tell(out, progress)
+
+
+def _tell(out: str, progress: "Progress") -> None:
     state = "finished" if progress.finished else "stopped; the same command goes on"
     print(
         f"seqkit: {out}: {progress.step} steps in {progress.seconds / 60:.1f} minutes, {state}",
         file=sys.stderr,
     )
+
+
+def attach(
+    manifest: Annotated[
+        str,
+        typer.Argument(metavar="MANIFEST", help="JSON lines of file and text, or a GRID speaker's folder."),
+    ],
+    audio_model: Annotated[
+        str, typer.Option(metavar="DIR", help="A Whisper-style checkpoint; it stays as it is.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder of the lips.")],
+    visual: Annotated[
+        str, typer.Option(help="The model whose lips are seen: speech-small, or a folder.")
+    ] = "speech-small",
+    without: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Names of clips that are not read, a line each.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the schedule.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Clips in a batch.")] = 8,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Peak rate.")] = 1e-3,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out, if any.")] = True,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after this many; the same command goes on.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for all cores.")] = 0,
+) -> None:
+    """Train lips for a Whisper-style checkpoint: gated cross-attention into its frozen decoder.
+
+    Then `seqkit transcribe talk.mp4 --audio-model DIR --lips DIR` reads sound and lips together.
+    """
+    from seqkit.models import continuation
+    from seqkit.training import loop
+    from seqkit.vision_speech import attaching
+    from seqkit.vision_speech import manifest as manifests
+    from seqkit.vision_speech import recipe as recipes
+
+    continuation.use_threads(threads)
+    held_out = frozenset() if without is None else manifests.read_names(recipes.names_file(without, Path()))
+    with stage_bar() as advance:
+        progress = attaching.attach(
+            Path(audio_model),
+            Path(manifest),
+            Path(out),
+            loop.LoopConfig(
+                steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
+            ),
+            attaching.AttachConfig(visual=visual, batch=batch, seed=seed),
+            held_out=held_out,
+            resume=resume,
+            minutes=minutes,
+            on_read=lambda done, total: advance("reading", done, total, None),
+            on_step=lambda progress: advance("lips", progress.step, steps, progress.losses[-1]),
+        )
+    _tell(out, progress)

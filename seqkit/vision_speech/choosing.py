@@ -1,4 +1,4 @@
-"""Which transcriber names and folders mean: the package's own model, or a checkpoint of sound alone.
+"""Which transcriber names and folders mean: the package's own model, or a checkpoint with lips or without.
 
 Knows names and options; not how any transcriber works.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from seqkit import errors
 from seqkit.vision_speech import language
 from seqkit.vision_speech import transcriber as own
 from seqkit.vision_speech.decoding import DecodeConfig
@@ -20,6 +21,7 @@ def transcriber(
     model: str,
     audio_model: str | None = None,
     *,
+    lips: str | None = None,
     method: str = "beam",
     beams: int = 8,
     ctc_weight: float = 0.3,
@@ -34,6 +36,7 @@ def transcriber(
     ----------
     model : of a model that comes with the package, or a folder.
     audio_model : instead, the folder of a checkpoint that transformers loads.
+    lips : folder of the lips that were trained for that checkpoint.
     method, beams, ctc_weight, language_weight : see `DecodeConfig`.
     language_file : transcripts, a line each.
     language_without : texts that are left out of them.
@@ -48,8 +51,12 @@ def transcriber(
         torch.set_num_threads(threads)
     config = DecodeConfig(method=method, beams=beams, ctc_weight=ctc_weight, language_weight=language_weight)
     if audio_model is not None:
-        from seqkit.vision_speech import foreign
+        from seqkit.vision_speech import attached, foreign
 
+        if lips is not None:
+            return attached.load(Path(audio_model), Path(lips))
         return foreign.load(Path(audio_model))
+    if lips is not None:
+        raise errors.UsageError("lips are attached to a checkpoint", file=lips, hint="--audio-model")
     known = None if language_file is None else language.read(language_file, language_without)
     return own.load(model, config, known)

@@ -158,7 +158,8 @@ def test_variants_are_scored_where_only_whole_kmers_have_tokens(tmp_path: Path) 
     (tmp_path / "out" / "vocab.txt").write_text("\n".join(words))
     fasta, variants = tmp_path / "ref.fa", tmp_path / "v.vcf"
     fasta.write_text(">a\n" + "ACGTTGCATTAGCCTGA" * 3 + "\n")
-    variants.write_text("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\na\t20\t.\tG\tC\t.\t.\t.\n")
+    header = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    variants.write_text(f"{header}a\t20\t.\tG\tC\t.\t.\t.\n")
     tables = []
     for model in (ours, tmp_path / "out"):
         out = tmp_path / "scores.tsv"
