@@ -9,6 +9,7 @@ calibration was fitted on these clips, only the second figure means anything.
 """
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 from seqkit.audio.captioning import describer, folder
 from seqkit.audio.evaluation import report
+from seqkit.io import atomic
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure  # the backend must be chosen first
@@ -47,6 +49,10 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--model", default=describer.DEFAULT)
     parser.add_argument("--most", type=int, help="clips at most, for a quick look")
+    parser.add_argument("--into", type=Path, help="write what was fitted on all into this model's folder")
+    parser.add_argument(
+        "--least", type=float, default=0.3, help="with --into: below it, say something general"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     own = describer.load(arguments.model)
@@ -68,6 +74,16 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     draw(judged, fitted, arguments.out / "reliability.png")
     saving.save(arguments, told, as_text(told))
+    if arguments.into:
+        settle(arguments.into / "config.json", slope=slope, offset=offset, least=arguments.least)
+
+
+def settle(path: Path, **fitted: float) -> None:
+    """Write a calibration into a model's config."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["calibration"] = {name: round(value, 4) for name, value in fitted.items()}
+    with atomic.atomic_file(path) as file:
+        file.write(json.dumps(config, indent=1).encode() + b"\n")
 
 
 def judge(own: describer.CaptionDescriber, clips: list[naming.Clip]) -> list[Judged]:

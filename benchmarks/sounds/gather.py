@@ -20,10 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 from names import classes_of_label, classes_of_name
+from reading import load
+
+from seqkit import errors
 
 SHORTEST, LONGEST = 0.3, 600.0
+RATE = 16_000
 SUFFIXES = {".wav", ".ogg", ".oga", ".mp3", ".flac"}
 LICENCES = {
     "esc10": "CC BY",
@@ -111,13 +114,11 @@ def draw(path: Path) -> float:
 
 
 def duration(file: Path) -> float | None:
+    """Seconds of a sound; None for one that cannot be decoded to its end."""
     try:
-        with av.open(str(file), metadata_errors="replace") as container:
-            stream = container.streams.audio[0]
-            if stream.duration is not None and stream.time_base is not None:
-                return float(stream.duration * stream.time_base)
-            return None if container.duration is None else container.duration / av.time_base
-    except (av.error.FFmpegError, IndexError):
+        return len(load(file, RATE)) / RATE
+    except errors.DataError as error:
+        print(error, file=sys.stderr)
         return None
 
 

@@ -209,6 +209,7 @@ def main() -> None:
     parser.add_argument("--teacher", choices=TEACHERS, required=True)
     parser.add_argument("--seconds", type=float, default=5.0, help="longest piece")
     parser.add_argument("--most", type=int, default=6, help="pieces of one sound")
+    parser.add_argument("--skip", default="", help="a source whose pieces are not labelled: nothing is known")
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -217,7 +218,10 @@ def main() -> None:
     pieces = corpus.cut(sounds, seconds=arguments.seconds, most=arguments.most)
     began, probabilities, vectors = time.monotonic(), [], []
     for place, wave_S in enumerate(corpus.read_waves(pieces, teacher.rate, load)):
-        probability_C, vector_D = teacher.label(np.ascontiguousarray(wave_S))
+        if arguments.skip and pieces[place].sound.source == arguments.skip:
+            probability_C = np.full_like(probabilities[0], -1.0)
+        else:
+            probability_C, vector_D = teacher.label(np.ascontiguousarray(wave_S))
         probabilities.append(probability_C)
         vectors.append(vector_D)
         if place % 200 == 199:

@@ -1,10 +1,11 @@
 """A light convolutional sound encoder for processors without an accelerator.
 
-Inverted residual blocks of depthwise convolutions with squeeze and excitation (MobileNetV3, arXiv
-1905.02244), which tag sounds well when distilled (EfficientAT, arXiv 2211.04772). Two things differ: bands
-are not averaged at the end but read by a linear layer, which so knows their pitch; and what lies behind the
-end of a clip is set to 0 before every convolution over time and left out of every mean, so that a
-clip's frames, logits and vector do not depend on what it is batched with (in evaluation mode).
+Residual blocks of dense 3 x 3 convolutions (He et al., arXiv 1512.03385). Depthwise ones, as MobileNet and
+the teachers have them, need fewer operations and yet take seven times as long to train on a processor: a step
+of 32 pieces of five seconds took 4.3 s with them, and 0.6 s with these in bfloat16. Bands are not averaged at
+the end but read by a linear layer, which so knows their pitch; and what lies behind the end of a clip is set
+to 0 before every convolution over time and left out of every mean, so that a clip's frames, logits and vector
+do not depend on what it is batched with (in evaluation mode).
 
 See `seqkit.audio.encoders.heard` for how it is called.
 
@@ -23,19 +24,9 @@ from seqkit.audio.encoders.heard import Heard, SoundEncoder, real_frames
 
 __all__ = ["ConvConfig", "ConvEncoder"]
 
-#: Kernel, channels within and after the block, whether it excites, stride of time and of bands.
-_BLOCKS = (
-    (3, 16, 16, False, 1, 1),
-    (3, 64, 24, False, 2, 2),
-    (3, 72, 24, False, 1, 1),
-    (5, 96, 40, True, 2, 2),
-    (5, 120, 40, True, 1, 1),
-    (5, 240, 64, True, 2, 2),
-    (3, 192, 64, False, 1, 1),
-    (5, 320, 96, True, 1, 1),
-    (5, 384, 96, True, 1, 1),
-    (5, 384, 96, True, 1, 1),
-)
+#: Channels after a block, and its stride over time and bands.
+_BLOCKS = ((48, 2), (96, 2), (160, 2), (160, 1))
+_STEM = 24
 _THINNING = 16
 
 
@@ -82,13 +73,12 @@ class ConvEncoder(SoundEncoder):
     def __init__(self, config: ConvConfig) -> None:
         super().__init__(config.mel)
         self.config, self.width, self.classes, self.thinning = config, config.width, config.classes, _THINNING
-        first = config.channels(16)
-        self.stem = _Convolution(1, first, 3, (2, 2), groups=1, act=True)
+        first = config.channels(_STEM)
+        self.stem = _Convolution(1, first, 5, 2)
         self.blocks = nn.ModuleList()
-        for kernel, within, after, excites, *stride in _BLOCKS:
-            wide, out = config.channels(within), config.channels(after)
-            self.blocks.append(_Block(first, wide, out, kernel, (stride[0], stride[1]), excites))
-            first = out
+        for count, stride in _BLOCKS:
+            self.blocks.append(_Block(first, config.channels(count), stride))
+            first = config.channels(count)
         bands = config.mel.mels // _THINNING
         self.to_frames = nn.Sequential(
             nn.Linear(first * bands, config.width), nn.LayerNorm(config.width), nn.Hardswish()
@@ -104,9 +94,9 @@ class ConvEncoder(SoundEncoder):
         """What is heard in log-mel energies (B, T, M), of which the first `lengths_B` frames are real."""
         batch, length = features_BTM.shape[:2]
         real_BT = real_frames(lengths_B, batch, length, features_BTM)
-        x_BKTM = self.stem(_masked(features_BTM[:, None], real_BT))
-        # The layout in which processors convolve channels for themselves fastest.
-        x_BKTM, real_BT = x_BKTM.contiguous(memory_format=torch.channels_last), _thinned(real_BT, 2)
+        # The layout in which processors convolve fastest, in bfloat16 above all.
+        x_BKTM = features_BTM[:, None].contiguous(memory_format=torch.channels_last)
+        x_BKTM, real_BT = self.stem(_masked(x_BKTM, real_BT)).relu(), _thinned(real_BT, 2)
         for block in self.blocks:
             x_BKTM, real_BT = block(x_BKTM, real_BT)
         frames_BUD = self.to_frames(x_BKTM.transpose(1, 2).flatten(2)) * real_BT[:, :, None]
@@ -124,39 +114,31 @@ class ConvEncoder(SoundEncoder):
 
 
 class _Convolution(nn.Sequential):
-    """Convolution, batch normalisation, activation."""
+    """Convolution and batch normalisation."""
 
-    def __init__(
-        self, inward: int, outward: int, kernel: int, stride: tuple[int, int], *, groups: int, act: bool
-    ) -> None:
-        layer = nn.Conv2d(
-            inward, outward, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+    def __init__(self, inward: int, outward: int, kernel: int, stride: int) -> None:
+        super().__init__(
+            nn.Conv2d(inward, outward, kernel, stride=stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(outward),
         )
-        norm = nn.BatchNorm2d(outward)
-        super().__init__(layer, norm, nn.Hardswish() if act else nn.Identity())
 
 
 class _Block(nn.Module):
-    """Widen, convolve each channel for itself, excite, narrow; added to what came in where shapes agree."""
+    """Two convolutions, added to what came in, which is thinned and widened where shapes differ."""
 
-    def __init__(
-        self, inward: int, within: int, outward: int, kernel: int, stride: tuple[int, int], excites: bool
-    ) -> None:
+    def __init__(self, inward: int, outward: int, stride: int) -> None:
         super().__init__()
-        self.stride = stride[0]
-        self.widen = _Convolution(inward, within, 1, (1, 1), groups=1, act=True)
-        self.spread = _Convolution(within, within, kernel, stride, groups=within, act=True)
-        self.excite = _Excitation(within) if excites else None
-        self.narrow = _Convolution(within, outward, 1, (1, 1), groups=1, act=False)
-        self.is_residual = inward == outward and stride == (1, 1)
+        self.stride = stride
+        self.first = _Convolution(inward, outward, 3, stride)
+        self.second = _Convolution(outward, outward, 3, 1)
+        is_same = inward == outward and stride == 1
+        self.aside = nn.Identity() if is_same else _Convolution(inward, outward, 1, stride)
 
     def forward(self, x_BKTM: torch.Tensor, real_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        y_BKTM = self.spread(_masked(self.widen(x_BKTM), real_BT))
-        real_BT = _thinned(real_BT, self.stride)
-        if self.excite is not None:
-            y_BKTM = self.excite(y_BKTM, real_BT)
-        y_BKTM = self.narrow(y_BKTM)
-        return (x_BKTM + y_BKTM if self.is_residual else y_BKTM), real_BT
+        real_BU = _thinned(real_BT, self.stride)
+        y_BKUM = self.first(_masked(x_BKTM, real_BT)).relu()
+        added: torch.Tensor = self.second(_masked(y_BKUM, real_BU)) + self.aside(x_BKTM)
+        return added.relu(), real_BU
 
 
 def _masked(x_BKTM: torch.Tensor, real_BT: torch.Tensor) -> torch.Tensor:
@@ -167,19 +149,3 @@ def _masked(x_BKTM: torch.Tensor, real_BT: torch.Tensor) -> torch.Tensor:
 def _thinned(real_BT: torch.Tensor, stride: int) -> torch.Tensor:
     """Which places after a convolution are real; it gives half as many, rounded up, as this does."""
     return real_BT[:, ::stride]
-
-
-class _Excitation(nn.Module):
-    """Each channel times a number between 0 and 1 that follows from all channels' means over the clip."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        less = max(8, channels // 4)
-        self.layers = nn.Sequential(
-            nn.Linear(channels, less), nn.ReLU(), nn.Linear(less, channels), nn.Hardsigmoid()
-        )
-
-    def forward(self, x_BKTM: torch.Tensor, real_BT: torch.Tensor) -> torch.Tensor:
-        mean_BK = _masked(x_BKTM, real_BT).mean(3).sum(2) / real_BT.sum(1, keepdim=True)
-        scaled: torch.Tensor = x_BKTM * self.layers(mean_BK)[:, :, None, None]
-        return scaled

@@ -64,6 +64,8 @@ class Recipe:
     """Codes of the random tokenizer (masked)."""
     spec_augment: augment.SpecAugmentConfig = dataclasses.field(default_factory=augment.SpecAugmentConfig)
     """What is hidden of energies."""
+    bfloat16: bool = False
+    """Whether networks compute in bfloat16, with weights in float32: faster where processors know it."""
     loop: loop.LoopConfig
     """Steps and rates."""
     seed: int = 0

@@ -145,6 +145,10 @@ class _Task(nn.Module):
         """Where the network is."""
         return self.encoder.mel.filters_FM.device
 
+    def precision(self) -> torch.autocast:
+        """What the network computes in."""
+        return torch.autocast(self.place.type, torch.bfloat16, enabled=self.chosen.bfloat16)
+
     def draw(self, step: int) -> _Batch:
         """The batch of a step: drawn, some of it mixed, and changed at random."""
         chosen, config = self.chosen, self.encoder.mel.config
@@ -206,16 +210,17 @@ class _Labelled(_Task):
         """The loss of a step."""
         batch = self.draw(step)
         torch.manual_seed(1_000_003 * self.chosen.seed + step)
-        heard = self.encoder(batch.features_BTM.to(self.place), batch.lengths_B.to(self.place))
+        with self.precision():
+            heard = self.encoder(batch.features_BTM.to(self.place), batch.lengths_B.to(self.place))
         target_BC = self.target_NC[batch.places_B]
         is_mixed_B = batch.others_B >= 0
         # Both are heard: a class is silent only where it is in neither.
         target_BC[is_mixed_B] = 1 - (1 - target_BC[is_mixed_B]) * (
             1 - self.target_NC[batch.others_B[is_mixed_B]]
         )
-        loss = _class_loss(heard.logits_BC, target_BC)
+        loss = _class_loss(heard.logits_BC.float(), target_BC)
         if self.to_embedding is not None and self.embedding_NE is not None and not is_mixed_B.all():
-            told_BE = self.to_embedding(heard.vector_BD[torch.from_numpy(~is_mixed_B).to(self.place)])
+            told_BE = self.to_embedding(heard.vector_BD.float()[torch.from_numpy(~is_mixed_B).to(self.place)])
             wanted_BE = torch.from_numpy(self.embedding_NE[batch.places_B[~is_mixed_B]]).to(self.place)
             loss = loss + self.chosen.embedding * nn.functional.smooth_l1_loss(told_BE, wanted_BE.float())
         return loss
@@ -263,8 +268,9 @@ class _Masked(_Task):
     def of(self, features_BTM: torch.Tensor, lengths_B: torch.Tensor, seed: int) -> torch.Tensor:
         """The loss of pieces, of which a seed hides patches."""
         generator = torch.Generator().manual_seed(seed)
-        loss: torch.Tensor = self.masked(features_BTM.to(self.place), lengths_B.to(self.place), generator)
-        return loss
+        with self.precision():
+            loss: torch.Tensor = self.masked(features_BTM.to(self.place), lengths_B.to(self.place), generator)
+        return loss.float()
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
