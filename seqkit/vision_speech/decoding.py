@@ -34,6 +34,8 @@ __all__ = ["METHODS", "DecodeConfig", "JointScorer", "Reading", "read"]
 
 #: Joint beam; the decoder alone, token by token; the same with CTC's text as draft; CTC alone.
 METHODS = ("beam", "greedy", "verified", "ctc")
+#: Of a text that CTC cannot say.
+LOWEST_SCORE = -1e3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,8 @@ def _by_ctc(log_TV: npt.NDArray[np.float32]) -> Reading:
 
 
 def _options(log_TV: npt.NDArray[np.float32], config: DecodeConfig) -> SamplingOptions:
-    most = max(8, round(config.characters * len(log_TV) / 25))
+    # CTC needs a frame for every character: a sound that is shorter than a text does not hold it.
+    most = max(1, min(len(log_TV), max(8, round(config.characters * len(log_TV) / 25))))
     return SamplingOptions(max_new_tokens=most, eos=(END,), suppress=(PAD, START))
 
 
@@ -235,4 +238,5 @@ def _greedy(
     state = heard.start()
     for number in ids:
         state = heard.extend(state, [number])[0]
-    return Reading(ids, heard.whole(state) / (len(ids) + 1), log_TV)
+    # A text that CTC cannot say at all has a score that can be written down.
+    return Reading(ids, max(LOWEST_SCORE, heard.whole(state) / (len(ids) + 1)), log_TV)

@@ -100,6 +100,15 @@ def test_a_language_model_pulls_towards_its_texts() -> None:
     assert alphabet.decode(decoding.read(model, batch, strong, known)[0].ids) == "ab ab"
 
 
+@pytest.mark.parametrize("method", decoding.METHODS)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_short_clip_has_no_more_characters_than_frames(method: str, frames: int) -> None:
+    for seed in range(6):
+        found = decoding.read(tiny(seed), clips(frames=frames, seed=seed), DecodeConfig(method=method))[0]
+        assert len(found.ids) <= frames
+        assert np.isfinite(found.score)
+
+
 @pytest.mark.parametrize("wrong", [{"method": "x"}, {"beams": 0}, {"ctc_weight": 2.0}, {"characters": 0.0}])
 def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(errors.UsageError):
