@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from seqkit import errors
 from seqkit.models import folders, listening
 from seqkit.vision_speech import ctc
 from seqkit.vision_speech.interface import Clip, Heard, Word
@@ -37,19 +38,34 @@ class WhisperTranscriber:
     Parameters
     ----------
     model, processor : transformers'.
+
+    Attributes
+    ----------
+    longest : seconds that are read at once; the processor would cut off what is beyond them.
     """
 
     uses = frozenset({"audio"})
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model, self.processor = model.eval(), processor
+        self.longest = float(processor.feature_extractor.chunk_length)
 
     @torch.inference_mode()
     def transcribe(self, clips: Sequence[Clip]) -> list[Heard]:
-        """See `Transcriber.transcribe`; a clip without sound has no text."""
+        """See `Transcriber.transcribe`; a clip without sound has no text.
+
+        Raises
+        ------
+        DataError
+            if a clip is longer than the longest that is read at once.
+        """
         return [Heard("", 0.0) if clip.wave_S is None else self._heard(clip.wave_S) for clip in clips]
 
     def _heard(self, wave_S: npt.NDArray[np.float32]) -> Heard:
+        if len(wave_S) > self.longest * RATE:
+            raise errors.DataError(
+                f"a clip of {len(wave_S) / RATE:.1f} s, and the checkpoint reads {self.longest:g} s at once"
+            )
         features = self.processor.feature_extractor(wave_S, sampling_rate=RATE, return_tensors="pt")
         read = {"input_features": features["input_features"]}
         room = min(200, self.model.config.max_target_positions - 8)

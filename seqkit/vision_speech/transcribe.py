@@ -6,6 +6,7 @@ a file in which nothing was said gives one, without text.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def transcribe_file(
     ----------
     file : what segments and errors call the source; the path if not given.
     finder : finds faces; OpenCV's cascade if not given.
-    note : told what is missing: a modality, faces.
+    transcriber : one that has a `longest` is given windows of at most so many seconds.
+    note : told what is missing: a modality, faces; and whether windows are shorter than asked for.
 
     Raises
     ------
@@ -46,7 +48,13 @@ def transcribe_file(
     UsageError
         if the transcriber cannot use what was asked for.
     """
-    recording = Recording(source, _usable(config, transcriber.uses), file=file, finder=finder)
+    used = _usable(config, transcriber.uses)
+    # Only some transcribers have a longest window.
+    longest: float = getattr(transcriber, "longest", math.inf)
+    if used.seconds > longest:
+        used = dataclasses.replace(used, seconds=longest)
+        note(f"windows are at most {longest:g} s long: the model reads no more at once")
+    recording = Recording(source, used, file=file, finder=finder)
     for text in recording.notes:
         note(text)
     told, said, end = len(recording.notes), False, 0.0

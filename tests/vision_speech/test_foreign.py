@@ -1,5 +1,6 @@
 """Checkpoints of transformers as transcribers of sound: tiny ones, made on the spot."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import checkpoints
@@ -8,7 +9,9 @@ import pytest
 
 from seqkit import errors
 from seqkit.vision_speech import choosing, foreign
-from seqkit.vision_speech.interface import Clip
+from seqkit.vision_speech.interface import Clip, Heard
+from seqkit.vision_speech.recording import RecordingConfig
+from seqkit.vision_speech.transcribe import transcribe_file
 
 
 def clips() -> list[Clip]:
@@ -22,6 +25,33 @@ def test_whisper_gives_texts(tmp_path: Path) -> None:
     heard, nothing = transcriber.transcribe(clips())
     assert heard.text and heard.score < 0
     assert (nothing.text, nothing.score) == ("", 0.0)
+
+
+def test_whisper_is_not_given_more_than_it_reads(tmp_path: Path) -> None:
+    transcriber = choosing.transcriber("unused", str(checkpoints.whisper(tmp_path / "m")))
+    assert isinstance(transcriber, foreign.WhisperTranscriber) and transcriber.longest == 2
+    rng = np.random.default_rng(0)
+    fits, longer = (Clip(n, rng.normal(size=n * 640).astype(np.float32)) for n in (50, 51))
+    transcriber.transcribe([fits])
+    with pytest.raises(errors.DataError, match=r"2\.0 s, and the checkpoint reads 2 s"):
+        transcriber.transcribe([longer])
+
+
+def test_windows_are_as_long_as_whisper_reads(film: Callable[..., Path], tmp_path: Path) -> None:
+    transcriber = choosing.transcriber("unused", str(checkpoints.whisper(tmp_path / "m")))
+    given: list[int] = []
+    read = transcriber.transcribe
+
+    def kept(clips: Sequence[Clip]) -> list[Heard]:
+        given.extend(clip.frames for clip in clips)
+        return read(clips)
+
+    transcriber.transcribe = kept  # type: ignore[method-assign]
+    wave_S = np.random.default_rng(0).normal(0, 0.1, round(5.3 * 16_000)).astype(np.float32)
+    path, notes = film(tmp_path / "a.wav", [], wave_S=wave_S), []
+    list(transcribe_file(path, transcriber, RecordingConfig(seconds=60), note=notes.append))
+    assert max(given) <= 50 and sum(given) == pytest.approx(5.3 * 25, abs=1)
+    assert notes[0].startswith("windows are at most 2 s long")
 
 
 def test_ctc_gives_words_within_the_clip(tmp_path: Path) -> None:
