@@ -50,11 +50,14 @@ def contact_sheet(
     Raises
     ------
     DataError
-        if the video cannot be read.
+        if the video cannot be read, or the face that was asked for is never seen.
     """
     coming = video.read_frames(source, fps=FPS)
     frames = [frame.grey_HW for frame in itertools.islice(coming, max(1, round(seconds * FPS)))]
     look = Looker(face, finder).look(frames)
+    if face is not None and look.people and not look.mouths.seen_T.any():
+        known = len(look.people)
+        raise errors.DataError(f"has no face {face}: {known} were found", file=str(source), hint="--face")
     places = np.unique(np.linspace(0, len(frames) - 1, min(shown, len(frames))).round().astype(int))
     cells = [_cell(frames[place], int(place), look) for place in places]
     columns = min(COLUMNS, len(cells))

@@ -46,6 +46,14 @@ def test_without_a_face_the_mouth_is_black_and_told(film: Callable[..., Path], t
     assert (sheet[:20, :, 2].astype(int) - sheet[:20, :, 1] > 100).any()  # "no face", in red
 
 
+def test_a_face_that_is_never_seen_is_an_error(film: Callable[..., Path], tmp_path: Path) -> None:
+    path, out = film(tmp_path / "a.mp4", frames(30)), tmp_path / "a.png"
+    with pytest.raises(errors.DataError, match="has no face 9: 1 were found"):
+        contact_sheet(path, out, face=9, finder=Finder((16, 8, 32, 32)))
+    assert not out.exists()
+    assert contact_sheet(path, out, face=1, finder=Finder((16, 8, 32, 32))) == (30, 30, 1)
+
+
 def test_only_the_beginning_is_looked_at(film: Callable[..., Path], tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", frames(30))
     assert contact_sheet(path, tmp_path / "a.png", seconds=0.4, finder=Finder())[0] == 10
