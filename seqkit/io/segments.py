@@ -8,12 +8,13 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from seqkit import errors
 
-__all__ = ["FORMATS", "Alternative", "Segment", "Word", "write"]
+__all__ = ["FORMATS", "SUBTITLES", "Alternative", "Segment", "Word", "check_format", "write"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +57,26 @@ class Segment:
     words: tuple[Word, ...] = ()
 
 
-def write(segments: Iterable[Segment], form: str) -> Iterator[str]:
+def check_format(form: str) -> None:
+    """Refuse what is none of `FORMATS`.
+
+    Raises
+    ------
+    UsageError
+        for another format.
+    """
+    if form not in FORMATS:
+        raise errors.UsageError(f"{form!r} is none of {', '.join(FORMATS)}", hint="--format")
+
+
+def write(segments: Iterable[Segment], form: str, *, several: bool = False) -> Iterator[str]:
     """The text of some segments in one of `FORMATS`, piece by piece.
+
+    Parameters
+    ----------
+    segments : in the order they are written.
+    form : name of the format.
+    several : whether they are of several files; plain text names these then.
 
     Raises
     ------
@@ -74,31 +93,51 @@ def write(segments: Iterable[Segment], form: str) -> Iterator[str]:
     <BLANKLINE>
     <BLANKLINE>
     """
-    if form not in FORMATS:
-        raise errors.UsageError(f"{form!r} is none of {', '.join(FORMATS)}", hint="--format")
+    check_format(form)
+    if several and form == "txt":
+        return _txt_of_several(segments)
     return FORMATS[form](segments)
 
 
 def _txt(segments: Iterable[Segment]) -> Iterator[str]:
-    """A text a line; files and times only where there are several."""
+    """A text a line."""
     for segment in segments:
         yield f"{segment.text}\n"
 
 
-def _as_dict(segment: Segment) -> dict[str, Any]:
+def _txt_of_several(segments: Iterable[Segment]) -> Iterator[str]:
+    """A text a line, after its file and a tab."""
+    for segment in segments:
+        yield f"{segment.file}\t{segment.text}\n"
+
+
+def _dumped(segment: Segment) -> str:
+    """One line of JSON that every reader takes."""
     told = dataclasses.asdict(segment)
-    return {**told, "start": round(segment.start, 3), "end": round(segment.end, 3)}
+    told.update(start=round(segment.start, 3), end=round(segment.end, 3))
+    text = json.dumps(_finite(told), ensure_ascii=False, allow_nan=False)
+    # Surrogates, which stand for bytes of file names that are not UTF-8, cannot be encoded; escapes can.
+    return text if _SURROGATES.isdisjoint(text) else json.dumps(_finite(told), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Values with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _jsonl(segments: Iterable[Segment]) -> Iterator[str]:
     for segment in segments:
-        yield json.dumps(_as_dict(segment), ensure_ascii=False) + "\n"
+        yield _dumped(segment) + "\n"
 
 
 def _json(segments: Iterable[Segment]) -> Iterator[str]:
     yield "["
     for number, segment in enumerate(segments):
-        yield ("," if number else "") + "\n" + json.dumps(_as_dict(segment), ensure_ascii=False)
+        yield ("," if number else "") + "\n" + _dumped(segment)
     yield "\n]\n"
 
 
@@ -164,3 +203,8 @@ FORMATS: dict[str, Callable[[Iterable[Segment]], Iterator[str]]] = {
     "vtt": _vtt,
 }
 """Writers by the name of their format."""
+
+SUBTITLES = frozenset({"srt", "vtt"})
+"""Formats of times without files."""
+
+_SURROGATES = frozenset(map(chr, range(0xD800, 0xE000)))

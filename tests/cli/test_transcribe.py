@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,9 @@ def test_a_failing_file_fails_alone(
     film(tmp_path / "d.wav", [], wave_S=speech)
     (tmp_path / "notes.txt").write_text("not looked at")
     result = run("transcribe", tmp_path)
-    assert (result.exit_code, result.stdout) == (1, "sound\nsound\n")
+    # With several files, plain text says which.
+    told = "".join(f"{tmp_path / name}\tsound\n" for name in ("a.wav", "d.wav"))
+    assert (result.exit_code, result.stdout) == (1, told)
     for name in ("b.mp4", "c.mp4"):
         assert f"error: {tmp_path / name}: " in result.stderr
     assert "2 of 4 files could not be read" in result.stderr
@@ -134,6 +137,130 @@ def test_patterns_folders_and_output_files(
     assert (out / "a.srt").read_text() == "mine"
     assert run("transcribe", tmp_path / "in", "-o", tmp_path / "all.txt").stdout == ""
     assert (tmp_path / "all.txt").read_text() == "sound\n"
+
+
+@pytest.mark.parametrize("form", ["json", "tsv", "vtt"])
+def test_nothing_is_printed_where_every_file_fails(
+    run: Callable[..., Any], tmp_path: Path, form: str
+) -> None:
+    bad = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for path in bad:
+        path.write_bytes(b"no sound at all")
+    result = run("transcribe", bad[0], "-f", form)
+    assert (result.exit_code, result.stdout) == (1, "")
+    if form != "vtt":
+        result = run("transcribe", *bad, "-f", form)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "2 of 2 files could not be read" in result.stderr
+        assert run("transcribe", *bad, "-f", form, "-o", tmp_path / "out").exit_code == 1
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_input_is_never_overwritten(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray
+) -> None:
+    path = film(tmp_path / "a.wav", [], wave_S=speech)
+    link, named = tmp_path / "link.wav", tmp_path / "a.txt"
+    link.symlink_to(path)
+    named.write_bytes(path.read_bytes())
+    before = path.read_bytes()
+    for arguments in ([path, "-o", path], [path, "-o", link], [named, "--output-dir", tmp_path]):
+        result = run("transcribe", *arguments)
+        assert result.exit_code == 2 and "would be overwritten" in result.stderr
+    assert path.read_bytes() == named.read_bytes() == before
+    assert run("transcribe", path, "-o", "/dev/null").exit_code == 0
+
+
+def test_standard_input_is_not_overwritten_either(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"precious")
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda file, **more: stat(path if file == 0 else file, **more))
+    assert run("transcribe", "-", "-o", path, stdin=b"precious").exit_code == 2
+    assert path.read_bytes() == b"precious"
+
+
+def test_hidden_files_are_read_only_where_they_are_named(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray
+) -> None:
+    (tmp_path / ".in" / ".cache").mkdir(parents=True)
+    (tmp_path / ".in" / "._a.wav").write_bytes(b"what macOS leaves")
+    film(tmp_path / ".in" / ".cache" / "b.wav", [], wave_S=speech)
+    hidden = film(tmp_path / ".in" / ".hidden.wav", [], wave_S=speech)
+    film(tmp_path / ".in" / "a.wav", [], wave_S=speech)
+    for more in ((), ("--recursive",)):
+        result = run("transcribe", tmp_path / ".in", *more)
+        assert (result.exit_code, result.stdout) == (0, "sound\n")
+    assert run("transcribe", hidden).stdout == "sound\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-f", "srt"), "--output-dir"),
+        (("-f", "vtt", "-o", "all.vtt"), "--output-dir"),
+        (("-o", "all.txt", "--output-dir", "out"), "exclude each other"),
+        (("--skip-existing",), "--output-dir"),
+        (("-f", "docx", "--output-dir", "out"), "--format"),
+    ],
+)
+def test_wrong_usage_is_told_before_any_work(
+    run: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_bytes(b"would fail if it was read")
+    result = run("transcribe", "a.wav", "b.wav", *arguments)
+    assert result.exit_code == 2 and words in result.stderr and "a.wav" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
+
+
+def test_outputs_of_equal_stems_have_longer_names(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray
+) -> None:
+    def written(*names: str) -> list[str]:
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            film(tmp_path / name, [], wave_S=speech)
+        result = run("transcribe", *(tmp_path / name for name in names), "--output-dir", out)
+        assert result.exit_code == 0, result.stderr
+        return sorted(str(path.relative_to(out)) for path in out.rglob("*.txt"))
+
+    assert written("A/x.wav", "A/y.wav") == ["x.txt", "y.txt"]
+    assert written("A/x.wav", "A/x.mp4", "A/y.wav") == ["x.mp4.txt", "x.wav.txt", "y.txt"]
+    assert written("A/x.wav", "B/x.wav") == ["A/x.txt", "B/x.txt"]
+    assert written("A/x.wav", "A/x.mp4", "B/x.wav", "B/x.mp4") == [
+        f"{folder}/x.{suffix}.txt" for folder in "AB" for suffix in ("mp4", "wav")
+    ]
+    result = run("transcribe", tmp_path / "A/x.wav", f"{tmp_path}/B/../A/x.wav", "--output-dir", "out")
+    assert result.exit_code == 2 and "another --output-dir" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "txt"])
+def test_names_that_are_not_utf_8_are_written(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray, form: str
+) -> None:
+    named = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    try:
+        named.write_bytes(film(tmp_path / "a.wav", [], wave_S=speech).read_bytes())
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    out = tmp_path / "out"
+    assert run("transcribe", named, tmp_path / "a.wav", "-f", form, "-o", out).exit_code == 0
+    assert run("transcribe", named, "-f", form).exit_code == 0
+    if form.startswith("json"):
+        text = out.read_text(encoding="utf-8")
+        first = json.loads(text)[0] if form == "json" else json.loads(text.splitlines()[0])
+        assert first["file"] == str(named)
+    else:
+        assert os.fsencode(named) in out.read_bytes()
 
 
 def test_standard_input(

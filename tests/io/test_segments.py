@@ -58,8 +58,29 @@ def test_json_holds_everything() -> None:
     assert json.loads("".join(segments.write([], "json"))) == []
 
 
-def test_plain_text_is_a_line_each() -> None:
+def test_json_has_null_where_a_number_is_not_finite() -> None:
+    nan, infinity = float("nan"), float("inf")
+    odd = Segment(
+        file="caf\udce9.wav",
+        start=0.0,
+        end=infinity,
+        text="\u00e9",
+        score=nan,
+        alternatives=(Alternative("b", -infinity),),
+    )
+    for form in ("json", "jsonl"):
+        text = "".join(segments.write([odd, TWO[0]], form))
+        assert "NaN" not in text and "Infinity" not in text
+        told = json.loads(text)[0] if form == "json" else json.loads(text.splitlines()[0])
+        assert told["score"] is told["end"] is told["alternatives"][0]["score"] is None
+        assert (told["start"], told["text"], told["file"]) == (0.0, "\u00e9", "caf\udce9.wav")
+        assert text.encode("utf-8")
+
+
+def test_plain_text_is_a_line_each_and_names_files_where_there_are_several() -> None:
     assert written("txt") == 'rain, and wind\na "bell" --> <rings>\n'
+    named = "".join(segments.write(TWO, "txt", several=True))
+    assert named == 'a b.wav\train, and wind\na b.wav\ta "bell" --> <rings>\n'
 
 
 def test_writers_do_not_wait_for_the_end() -> None:
