@@ -3,7 +3,7 @@
 Parses and prints; `seqkit.audio.captioning` does the work.
 """
 
-import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -79,9 +79,9 @@ def run(
         seconds=window, silence=silence_db, batch=batch_size, n_best=n_best, join=join
     )
 
-    def segments_of(file: str) -> Any:
-        source: Any = sys.stdin.buffer.read() if file == "-" else file
-        return describe.describe_file(source, describer, config, file=file)
+    def segments_of(file: str) -> Iterator[Any]:
+        with media.on_disk(file) as source:
+            yield from describe.describe_file(source, describer, config, file=file)
 
     files = media.expand(inputs, recursive=recursive)
     with progress.progress_bar("captioning", total=len(files), unit="files") as advance:

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from seqkit.audio.captioning import folder
+from seqkit.audio.captioning import describe, folder
 from seqkit.audio.captioning.model import CaptionConfig, CaptionModel
 from seqkit.audio.captioning.sentences import SentenceConfig, SentenceEncoder
 from seqkit.audio.encoders.conv import ConvConfig, ConvEncoder
@@ -132,10 +133,33 @@ def test_outputs_are_whole_and_may_be_kept(model: Path, tmp_path: Path) -> None:
     assert not target.exists()
     assert caption(clip, bad, "--model", model, "-o", target).exit_code == 1
     assert target.read_text().count("\n") == 2
-    twins = tmp_path / "twins"
-    twins.mkdir()
-    result = caption(clip, sound(twins / "a.wav"), "--model", model, "--output-dir", out)
-    assert result.exit_code == 2 and "--output-dir" in result.stderr
+
+
+def test_a_recording_is_not_overwritten(model: Path, tmp_path: Path) -> None:
+    clip = sound(tmp_path / "victim.wav")
+    before = clip.read_bytes()
+    result = caption(clip, "--model", model, "-o", clip)
+    assert result.exit_code == 2 and "victim.wav: is an input" in result.stderr
+    assert clip.read_bytes() == before
+
+
+def test_standard_input_goes_through_the_disk(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = []
+    whole = describe.describe_file
+
+    def describe_file(source: Any, *rest: Any, **more: Any) -> Any:
+        sources.append(source)
+        return whole(source, *rest, **more)
+
+    monkeypatch.setattr(describe, "describe_file", describe_file)
+    result = caption("-", "--model", model, stdin=sound(tmp_path / "a.wav").read_bytes())
+    assert result.exit_code == 0 and result.stdout.splitlines()[1].startswith("-\t0.000\t1.000")
+    assert isinstance(sources[0], str) and not Path(sources[0]).exists()
+    for nothing in (b"", b"no sound at all"):
+        result = caption("-", "--model", model, stdin=nothing)
+        assert (result.exit_code, result.stdout) == (1, "") and "standard input: " in result.stderr
 
 
 @pytest.mark.parametrize(

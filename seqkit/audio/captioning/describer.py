@@ -147,7 +147,10 @@ class CaptionDescriber:
             no_repeat_ngram=3, max_new_tokens=self.config.most_tokens, eos=(END,), suppress=(0, START)
         )
         guide = {"classifier": self._classifier} if self._classifier is not None else {}
-        search = searches.build(self.config.method, self._target, beams=8, n_best=8, **guide)
+        count = self.config.candidates
+        # Diverse search divides its beams into two groups.
+        beams = count + count % 2 if self.config.method == "diverse" else count
+        search = searches.build(self.config.method, self._target, beams=beams, n_best=count, **guide)
         found, _ = search.generate(Inputs(prompts=[[START]], encoder_kwargs=memory), sampling)
         return [one.tokens for one in found[0]]
 

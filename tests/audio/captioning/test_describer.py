@@ -30,6 +30,20 @@ def test_every_search_gives_captions_that_do_not_depend_on_company(parts: Parts,
         assert all(0 < one.score < 1 for one in row)
 
 
+@pytest.mark.parametrize("method", ["beam", "diverse"])
+def test_searches_find_as_many_as_are_asked_for(parts: Parts, method: str) -> None:
+    found = {
+        count: len(
+            CaptionDescriber(parts, DescribeConfig(method=method, candidates=count, most_tokens=8)).describe(
+                waves(1), n_best=20
+            )[0]
+        )
+        for count in (1, 3, 12)
+    }
+    assert found[1] == 1 and found[3] <= 3
+    assert 8 < found[12] <= 12
+
+
 @torch.inference_mode()
 def test_scores_are_the_formulas(parts: Parts) -> None:
     own = CaptionDescriber(parts, DescribeConfig(candidates=6, most_tokens=8))
