@@ -118,7 +118,9 @@ def read(path: str | Path, leave_out: Iterable[str] = ()) -> CharacterModel:
         with compression.open_input(path) as stream:
             texts = (raw.decode("utf-8").rsplit("\t", 1)[-1] for raw in itertools.islice(stream, MOST_LINES))
             lines = [normalised(text) for text in texts]
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise errors.DataError(f"cannot be read: {error.strerror or error}", file=str(path)) from error
+    except UnicodeDecodeError as error:
         raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
     left_out = {normalised(text) for text in leave_out}
     kept = [line for line in lines if line and line not in left_out]

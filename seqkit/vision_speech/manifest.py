@@ -59,10 +59,7 @@ def read(path: str | Path) -> list[Line]:
         return _grid(path)
     if not path.is_file():
         raise errors.DataError("no such file", file=str(path))
-    try:
-        rows = [row for row in enumerate(path.read_text("utf-8").splitlines(), start=1) if row[1].strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
+    rows = [row for row in enumerate(_lines(path), start=1) if row[1].strip()]
     if not rows:
         raise errors.DataError("lists no clip", file=str(path))
     if path.suffix.lower() == ".tsv":
@@ -71,12 +68,25 @@ def read(path: str | Path) -> list[Line]:
 
 
 def read_names(path: str | Path) -> frozenset[str]:
-    """Names of clips, one to a line; what follows a # is a remark."""
+    """Names of clips, one to a line; what follows a # is a remark.
+
+    Raises
+    ------
+    DataError
+        if the file cannot be read.
+    """
+    return frozenset(line.split("#")[0].strip() for line in _lines(Path(path))) - {""}
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_text("utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise errors.DataError("no such file", file=str(path)) from error
+    except OSError as error:
+        raise errors.DataError(f"cannot be read: {error.strerror or error}", file=str(path)) from error
+    except UnicodeDecodeError as error:
         raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
-    return frozenset(line.split("#")[0].strip() for line in lines) - {""}
 
 
 def _line(text: str, path: Path, number: int) -> Line:

@@ -87,3 +87,15 @@ def test_what_is_wrong_in_a_table_is_named(text: str, told: str, tmp_path: Path)
     path.write_text(text)
     with pytest.raises(errors.DataError, match=told):
         manifest.read(path)
+
+
+def test_a_missing_file_is_told_from_one_that_is_no_text(tmp_path: Path) -> None:
+    for read in (manifest.read, manifest.read_names):
+        with pytest.raises(errors.DataError, match="no such file"):
+            read(tmp_path / "nowhere.txt")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for read in (manifest.read, manifest.read_names):
+        with pytest.raises(errors.DataError, match="UTF-8"):
+            read(tmp_path / "binary")
+    with pytest.raises(errors.DataError, match="cannot be read: Is a directory"):
+        manifest.read_names(tmp_path)
