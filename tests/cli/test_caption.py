@@ -168,6 +168,9 @@ def test_standard_input_goes_through_the_disk(
         (("--format", "docx"), "--format"),
         (("--decoder", "magic"), "--decoder"),
         (("--window", "0"), "--window"),
+        (("--window", "nan"), "--window"),
+        (("--silence-db", "nan"), "--silence-db"),
+        (("--silence-db", "-inf"), "--silence-db"),
         (("--model", "nowhere"), "nowhere"),
     ],
 )

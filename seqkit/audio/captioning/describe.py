@@ -5,6 +5,7 @@ to be silent without asking a model, which might invent something.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class WindowConfig:
         """Check every field once."""
         if not 0.1 <= self.seconds <= 3600:
             raise errors.UsageError("a window is 0.1 to 3600 s long", hint="--window")
+        if not math.isfinite(self.silence):
+            raise errors.UsageError("the level of silence is a finite number of dB", hint="--silence-db")
         if min(self.batch, self.n_best) < 1:
             raise errors.UsageError("batch and n-best must be at least 1", hint="--batch-size, --n-best")
 
