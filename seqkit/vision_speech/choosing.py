@@ -16,6 +16,15 @@ from seqkit.vision_speech.interface import Transcriber
 
 __all__ = ["transcriber"]
 
+#: How text is looked for where nothing else is said; the options that say it by their fields.
+USUAL = DecodeConfig()
+OPTIONS = {
+    "method": "--decoder",
+    "beams": "--beams",
+    "ctc_weight": "--ctc-weight",
+    "language_weight": "--language-weight",
+}
+
 
 def transcriber(
     model: str,
@@ -45,11 +54,12 @@ def transcriber(
     Raises
     ------
     DataError, UsageError
-        when a file is missing or damaged, or an option is out of range.
+        when a file is missing or damaged, or an option is out of range, or of no use beside the others.
     """
     if threads:
         torch.set_num_threads(threads)
     config = DecodeConfig(method=method, beams=beams, ctc_weight=ctc_weight, language_weight=language_weight)
+    _require_used(audio_model, config, language_file)
     if audio_model is not None:
         from seqkit.vision_speech import attached, foreign
 
@@ -60,3 +70,16 @@ def transcriber(
         raise errors.UsageError("lips are attached to a checkpoint", file=lips, hint="--audio-model")
     known = None if language_file is None else language.read(language_file, language_without)
     return own.load(model, config, known)
+
+
+def _require_used(audio_model: str | None, config: DecodeConfig, language_file: str | None) -> None:
+    """Refuse what would have no effect."""
+    if audio_model is not None:
+        changed = [
+            option for field, option in OPTIONS.items() if getattr(config, field) != getattr(USUAL, field)
+        ]
+        changed += ["--language-model"] if language_file is not None else []
+        if changed:
+            raise errors.UsageError(f"{changed[0]} has no effect on a checkpoint", hint="--audio-model")
+    if config.method != "beam" and language_file is not None:
+        raise errors.UsageError("a language model is for the beam", hint="--language-model, --decoder")

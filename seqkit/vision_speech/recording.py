@@ -67,6 +67,8 @@ class RecordingConfig:
             )
         if self.face is not None and self.face < 1:
             raise errors.UsageError("faces are counted from 1", hint="--face")
+        if self.face is not None and self.modality == "audio":
+            raise errors.UsageError("a face is of no use where sound alone is read", hint="--face")
         if not 1 <= self.seconds <= 60:
             raise errors.UsageError("a window is 1 to 60 s long", hint="--window")
 
