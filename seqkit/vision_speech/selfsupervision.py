@@ -112,6 +112,7 @@ def fill_trunk(trunk: Trunk, folder: Path) -> None:
 def _save(task: moco.MocoTask | wav2vec.Wav2VecTask, out: Path) -> None:
     if isinstance(task, wav2vec.Wav2VecTask):
         task.model.wav2vec2.save_pretrained(out)
+        wav2vec.feature_extractor().save_pretrained(out)
         return
     tensors = {name: weight.contiguous() for name, weight in task.encoder.trunk.state_dict().items()}
     with atomic.atomic_path(out / TRUNK) as path:

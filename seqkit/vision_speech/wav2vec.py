@@ -18,7 +18,7 @@ from torch import nn
 
 from seqkit import errors
 
-__all__ = ["Wav2VecConfig", "Wav2VecTask", "hidden_spans", "negative_places"]
+__all__ = ["Wav2VecConfig", "Wav2VecTask", "feature_extractor", "hidden_spans", "negative_places"]
 
 #: Frames of a hidden span.
 SPAN = 10
@@ -77,6 +77,17 @@ class Wav2VecConfig:
             mask_time_prob=self.masked,
             layerdrop=0.0,
         )
+
+
+def feature_extractor() -> transformers.Wav2Vec2FeatureExtractor:
+    """What brings waves to the model as it learned them: 16 kHz, of mean 0 and variance 1."""
+    return transformers.Wav2Vec2FeatureExtractor(
+        feature_size=1,
+        sampling_rate=16_000,
+        padding_value=0.0,
+        do_normalize=True,
+        return_attention_mask=True,
+    )
 
 
 class Wav2VecTask(nn.Module):

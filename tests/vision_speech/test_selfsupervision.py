@@ -128,6 +128,14 @@ def test_what_sound_leaves_loads_in_transformers(clips: list[Example], tmp_path:
     selfsupervision.pretrain("audio", Path("x"), tmp_path / "sound", config, options=TINY)
     loaded = transformers.Wav2Vec2Model.from_pretrained(tmp_path / "sound", local_files_only=True)
     assert loaded.config.hidden_size == 16
+    features = transformers.AutoFeatureExtractor.from_pretrained(tmp_path / "sound", local_files_only=True)
+    waves = [np.random.default_rng(0).normal(3, 9, size=size).astype(np.float32) for size in (8000, 6000)]
+    read = features(waves, sampling_rate=16_000, padding=True, return_tensors="pt")
+    assert abs(float(read["input_values"][0].mean())) < 1e-3
+    tuned = transformers.Wav2Vec2ForCTC.from_pretrained(
+        tmp_path / "sound", local_files_only=True, vocab_size=5, pad_token_id=0
+    )
+    assert torch.isfinite(tuned(**read, labels=torch.tensor([[1, 2], [3, 4]])).loss)
     with pytest.raises(errors.UsageError, match="smell"):
         selfsupervision.pretrain("smell", Path("x"), tmp_path / "no", config)
 
