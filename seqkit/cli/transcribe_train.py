@@ -27,6 +27,16 @@ def train(
     objective: Annotated[
         str | None, typer.Option(help="cross-entropy, or pcpg: policy gradient by character error beside it.")
     ] = None,
+    pcpg_window: Annotated[
+        int | None,
+        typer.Option(min=1, help="Characters that pcpg looks at together; 1 is plain policy gradient."),
+    ] = None,
+    pcpg_stride: Annotated[
+        int | None, typer.Option(min=1, help="Characters from one window of pcpg to the next.")
+    ] = None,
+    pcpg_weight: Annotated[
+        float | None, typer.Option(min=0, help="Of pcpg's loss beside that of cross-entropy.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoints in --out, if any.")] = True,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after this many; the same command goes on.")
@@ -41,7 +51,15 @@ def train(
     from seqkit.vision_speech import training
 
     continuation.use_threads(threads)
-    chosen = recipes.load_recipe(recipe, steps=steps, seed=seed, objective=objective)
+    chosen = recipes.load_recipe(
+        recipe,
+        steps=steps,
+        seed=seed,
+        objective=objective,
+        pcpg_window=pcpg_window,
+        pcpg_stride=pcpg_stride,
+        pcpg_weight=pcpg_weight,
+    )
     with stage_bar() as advance:
         result = training.train(
             chosen,
@@ -82,14 +100,16 @@ def pretrain(
     """Learn from sounds or lips without texts. Interrupted, the same command goes on where it stopped.
 
     What `video` makes is a start for `train --start`; what `audio` makes is a wav2vec 2.0 folder in
-    transformers' layout.
+    transformers' layout, to be fine-tuned there.
     """
     from seqkit.models import continuation
     from seqkit.training import loop
     from seqkit.vision_speech import manifest as manifests
+    from seqkit.vision_speech import recipe as recipes
     from seqkit.vision_speech import selfsupervision
 
     continuation.use_threads(threads)
+    held_out = frozenset() if without is None else manifests.read_names(recipes.names_file(without, Path()))
     schedule = loop.LoopConfig(
         steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
     )
@@ -100,7 +120,7 @@ def pretrain(
             Path(manifest),
             Path(out),
             schedule,
-            held_out=frozenset() if without is None else manifests.read_names(without),
+            held_out=held_out,
             options=options,
             resume=resume,
             minutes=minutes,

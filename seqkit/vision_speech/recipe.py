@@ -19,6 +19,8 @@ from seqkit.vision_speech.pcpg import PcpgConfig
 __all__ = ["OBJECTIVES", "Recipe", "Stage", "load_recipe", "names_file", "recipe_names"]
 
 OBJECTIVES = ("cross-entropy", "pcpg")
+#: What may be changed in every stage's policy gradient, and its fields.
+PCPG_CHANGES = {"pcpg_window": "window", "pcpg_stride": "stride", "pcpg_weight": "weight"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,13 +108,13 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
 
     Parameters
     ----------
-    changes : fields of the recipe to set otherwise (`seed`), or `steps` of every stage, or `objective` of
-        every stage; None changes nothing.
+    changes : fields of the recipe to set otherwise (`seed`); or of every stage `steps`, `objective`, and
+        `pcpg_window`, `pcpg_stride`, `pcpg_weight`, see `PcpgConfig`. None changes nothing.
 
     Raises
     ------
     UsageError
-        when there is no such recipe, or it is none.
+        when there is no such recipe, or it is none; or when no stage has the policy gradient that is changed.
     """
     text = _recipe_text(name_or_path)
     changed = {key: value for key, value in changes.items() if value is not None}
@@ -120,9 +122,10 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
     try:
         content = tomllib.loads(text)
         everywhere: dict[str, Any] = {
-            key: changed.pop(key) for key in ("steps", "objective") if key in changed
+            key: changed.pop(key) for key in ("steps", "objective", *PCPG_CHANGES) if key in changed
         }
         stages = tuple(_stage(stage, everywhere) for stage in content.pop("stages"))
+        _require_policy(stages, everywhere)
         sizes = content.pop("model", {})
         if "visual_widths" in sizes:
             sizes["visual_widths"] = tuple(sizes["visual_widths"])
@@ -136,13 +139,22 @@ def _stage(content: dict[str, Any], everywhere: dict[str, Any]) -> Stage:
     steps = {"steps": everywhere["steps"]} if "steps" in everywhere else {}
     if "objective" in everywhere:
         content["objective"] = everywhere["objective"]
+    policy = {PCPG_CHANGES[key]: value for key, value in everywhere.items() if key in PCPG_CHANGES}
     return Stage(
         loop=loop.LoopConfig(**{**content.pop("loop"), **steps}),
         loss=LossConfig(**content.pop("loss", {})),
         disturb=DisturbConfig(**content.pop("disturb", {})),
-        pcpg=PcpgConfig(**content.pop("pcpg", {})),
+        pcpg=PcpgConfig(**{**content.pop("pcpg", {}), **policy}),
         **content,
     )
+
+
+def _require_policy(stages: tuple[Stage, ...], everywhere: dict[str, Any]) -> None:
+    """Refuse options of the policy gradient where no stage has it."""
+    given = [key for key in PCPG_CHANGES if key in everywhere]
+    if given and not any(stage.objective == "pcpg" for stage in stages):
+        option = "--" + given[0].replace("_", "-")
+        raise errors.UsageError(f"{option} is of the objective pcpg, and no stage has it", hint="--objective")
 
 
 def _recipe_text(name_or_path: str) -> str:

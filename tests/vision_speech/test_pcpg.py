@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqkit import errors
-from seqkit.vision_speech import pcpg
+from seqkit.vision_speech import pcpg, recipe
 from seqkit.vision_speech.pcpg import PcpgConfig
 
 ids = st.lists(st.integers(3, 6), max_size=7)
@@ -98,3 +98,20 @@ def test_better_draws_become_more_likely() -> None:
 def test_wrong_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(errors.UsageError):
         PcpgConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_its_options_are_changed_in_every_stage() -> None:
+    chosen = recipe.load_recipe(
+        "speech-small", objective="pcpg", pcpg_window=3, pcpg_stride=2, pcpg_weight=0.5
+    )
+    assert {stage.pcpg for stage in chosen.stages} == {PcpgConfig(window=3, stride=2, weight=0.5)}
+    plain = recipe.load_recipe("speech-small", objective="pcpg")
+    assert {stage.pcpg for stage in plain.stages} == {PcpgConfig()}
+    assert chosen.text != plain.text
+
+
+def test_its_options_need_the_objective() -> None:
+    with pytest.raises(errors.UsageError, match="--pcpg-window is of the objective pcpg"):
+        recipe.load_recipe("speech-small", pcpg_window=3)
+    with pytest.raises(errors.UsageError, match="stride between"):
+        recipe.load_recipe("speech-small", objective="pcpg", pcpg_window=3, pcpg_stride=4)
