@@ -72,8 +72,8 @@ def command(
 ) -> None:
     """Train a language model of nucleotides: `seqkit pretrain genome.fa.gz -o my-model`.
 
-    Interrupted or killed, the same command goes on where it stopped. For several processes:
-    `torchrun --nproc-per-node 2 -m seqkit.cli.main pretrain ...`.
+    Interrupted or killed, the same command goes on where it stopped. One process trains;
+    several, as `torchrun` starts, are refused.
     """
     given = {key: value for key, value in locals().items() if key not in _NOT_OF_RECIPE}
     for name in ("paths", "exclude", "exclude_sequences"):
