@@ -12,7 +12,7 @@ import typer
 from seqkit.cli.caption_train import stage_bar
 
 if TYPE_CHECKING:
-    from seqkit.training.loop import Progress
+    from seqkit.training.loop import LoopConfig, Progress
 
 __all__ = ["attach", "pretrain", "train"]
 
@@ -103,24 +103,17 @@ def pretrain(
     transformers' layout, to be fine-tuned there.
     """
     from seqkit.models import continuation
-    from seqkit.training import loop
-    from seqkit.vision_speech import manifest as manifests
-    from seqkit.vision_speech import recipe as recipes
     from seqkit.vision_speech import selfsupervision
 
     continuation.use_threads(threads)
-    held_out = frozenset() if without is None else manifests.read_names(recipes.names_file(without, Path()))
-    schedule = loop.LoopConfig(
-        steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
-    )
     options = {"seed": seed} if batch is None else {"seed": seed, "batch": batch}
     with stage_bar() as advance:
         progress = selfsupervision.pretrain(
             modality,
             Path(manifest),
             Path(out),
-            schedule,
-            held_out=held_out,
+            _schedule(steps, learning_rate),
+            held_out=_left_out(without),
             options=options,
             resume=resume,
             minutes=minutes,
@@ -128,6 +121,22 @@ def pretrain(
             on_step=lambda progress: advance(modality, progress.step, steps, progress.losses[-1]),
         )
     _tell(out, progress)
+
+
+def _left_out(without: str | None) -> frozenset[str]:
+    """Names of clips that are not read."""
+    from seqkit.vision_speech import manifest, recipe
+
+    return frozenset() if without is None else manifest.read_names(recipe.names_file(without, Path()))
+
+
+def _schedule(steps: int, learning_rate: float) -> "LoopConfig":
+    """A short warm-up, and nothing measured on the way."""
+    from seqkit.training import loop
+
+    return loop.LoopConfig(
+        steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
+    )
 
 
 def _tell(out: str, progress: "Progress") -> None:
@@ -168,23 +177,17 @@ def attach(
     Then `seqkit transcribe talk.mp4 --audio-model DIR --lips DIR` reads sound and lips together.
     """
     from seqkit.models import continuation
-    from seqkit.training import loop
     from seqkit.vision_speech import attaching
-    from seqkit.vision_speech import manifest as manifests
-    from seqkit.vision_speech import recipe as recipes
 
     continuation.use_threads(threads)
-    held_out = frozenset() if without is None else manifests.read_names(recipes.names_file(without, Path()))
     with stage_bar() as advance:
         progress = attaching.attach(
             Path(audio_model),
             Path(manifest),
             Path(out),
-            loop.LoopConfig(
-                steps=steps, learning_rate=learning_rate, warmup=min(100, steps // 10), evaluate_every=0
-            ),
+            _schedule(steps, learning_rate),
             attaching.AttachConfig(visual=visual, batch=batch, seed=seed),
-            held_out=held_out,
+            held_out=_left_out(without),
             resume=resume,
             minutes=minutes,
             on_read=lambda done, total: advance("reading", done, total, None),
