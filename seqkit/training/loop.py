@@ -96,6 +96,7 @@ def train(
     on_step: Callable[[Progress], None] | None = None,
     fingerprint: str = "",
     world: World = ALONE,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
     """Train until the schedule or the time is over; what is done is in the checkpoint.
 
@@ -106,11 +107,12 @@ def train(
         each is differentiated before the next is asked for, so that only one is in memory.
     directory : where the checkpoint lies.
     resume : go on from the checkpoint there, if any; otherwise start over.
-    minutes : stop after this many, with a checkpoint; the schedule is not shortened.
+    minutes : stop after this many by `clock`, with a checkpoint; the schedule is not shortened.
     evaluate : called in evaluation mode every `evaluate_every` steps and at the end.
     on_step : told the progress after every step.
     fingerprint : what the run is; a checkpoint of another run is refused.
     world : the processes that the model is divided among; the loss is the mean of theirs.
+    clock : seconds, by which `minutes` count: `time.process_time` where a machine is shared.
 
     Returns
     -------
@@ -123,10 +125,11 @@ def train(
     if resume and path.exists():
         progress = _restore(path, model, optimizer, fingerprint, world)
     began, saved_at, seconds_before = time.monotonic(), time.monotonic(), progress.seconds
+    end = math.inf if minutes is None else clock() + 60 * minutes
     model.train()
     try:
         while progress.step < config.steps:
-            if world.agree(minutes is not None and time.monotonic() - began > 60 * minutes):
+            if world.agree(clock() > end):
                 break
             _take_step(model, optimizer, loss_at, config, progress, world)
             progress.seconds = seconds_before + time.monotonic() - began

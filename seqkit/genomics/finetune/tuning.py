@@ -130,6 +130,8 @@ def tune(
     posed: Task,
     config: TuneConfig,
     on_step: OnStep | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[TunedModel, History]:
     """Fine-tune a model, whose network is changed in place.
 
@@ -138,6 +140,7 @@ def tune(
     train, dev : what is learnt from; and what weights, when to stop, and the temperature are chosen by.
     posed : what the examples pose, as `task.task_of` the training examples.
     on_step : told the progress, and the planned number of steps, after every step.
+    clock : seconds, by which the configuration's minutes count.
 
     Raises
     ------
@@ -155,7 +158,7 @@ def tune(
     data = _Data.of(model, train, posed, config, both)
     tuned = TunedModel(base=model, predictor=built, task=posed, both_strands=both)
     judge = _Judge(tuned, dev, config)
-    history = _run(built, data, judge, config, on_step)
+    history = _run(built, data, judge, config, on_step, clock)
     judge.restore()
     lora.merge(built)
     built.requires_grad_(True).eval()
@@ -272,10 +275,15 @@ class _Judge:
 
 
 def _run(
-    built: predictor.Predictor, data: _Data, judge: _Judge, config: TuneConfig, on_step: OnStep | None
+    built: predictor.Predictor,
+    data: _Data,
+    judge: _Judge,
+    config: TuneConfig,
+    on_step: OnStep | None,
+    clock: Callable[[], float],
 ) -> History:
     """Train until the schedule or the gain is over."""
-    history = History(planned_steps=_planned(built, data, config))
+    history = History(planned_steps=_planned(built, data, config, clock))
     every = max(1, min(data.batches.per_epoch, history.planned_steps // 2) // config.evaluations)
     schedule = loop.LoopConfig(
         steps=history.planned_steps,
@@ -305,6 +313,7 @@ def _run(
                 minutes=config.minutes,
                 evaluate=judge,
                 on_step=after_step,
+                clock=clock,
             )
         except _Settled:
             built.eval()
@@ -315,7 +324,7 @@ def _run(
     return history
 
 
-def _planned(built: predictor.Predictor, data: _Data, config: TuneConfig) -> int:
+def _planned(built: predictor.Predictor, data: _Data, config: TuneConfig, clock: Callable[[], float]) -> int:
     """Steps of the schedule: of all epochs, or what fits into the time."""
     steps = config.epochs * data.batches.per_epoch
     if config.minutes is None:
@@ -323,10 +332,10 @@ def _planned(built: predictor.Predictor, data: _Data, config: TuneConfig) -> int
     began = 0.0
     for step in range(TIMED + 1):
         if step == 1:
-            began = time.monotonic()  # the first one warms up
+            began = clock()  # the first one warms up
         data.loss_at(built, step).backward()
         built.zero_grad(set_to_none=True)
-    fitting = FOR_STEPS * 60 * config.minutes * TIMED / max(time.monotonic() - began, 1e-9)
+    fitting = FOR_STEPS * 60 * config.minutes * TIMED / max(clock() - began, 1e-9)
     return max(1, min(steps, int(fitting)))
 
 

@@ -112,7 +112,12 @@ class ConvolutionClassifier:
 
 
 def fit(
-    train: Split, dev: Split, rng: np.random.Generator, config: ConvolutionConfig | None = None
+    train: Split,
+    dev: Split,
+    rng: np.random.Generator,
+    config: ConvolutionConfig | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> ConvolutionClassifier:
     """Train on the training split until the dev split gains no more, and keep the best weights.
 
@@ -120,6 +125,7 @@ def fit(
     ----------
     train, dev : neither empty.
     rng : draws weights, order and dropout.
+    clock : seconds, by which the configuration's minutes count.
 
     Examples
     --------
@@ -135,7 +141,7 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         network = _Network(classes, config)
-        return _trained(network, train, dev, rng, config, max(1, length))
+        return _trained(network, train, dev, rng, config, max(1, length), clock)
 
 
 def _trained(
@@ -145,9 +151,10 @@ def _trained(
     rng: np.random.Generator,
     config: ConvolutionConfig,
     length: int,
+    clock: Callable[[], float],
 ) -> ConvolutionClassifier:
     epoch = _epochs(network, train, rng, config, length)
-    best, stale, began = -np.inf, 0, time.monotonic()
+    best, stale, began = -np.inf, 0, clock()
     kept: ConvolutionClassifier | None = None
     for number in range(1, config.epochs + 1):
         epoch()
@@ -162,7 +169,7 @@ def _trained(
         stale = 0 if gain > best else stale + 1
         if kept is None or gain > best:
             best, kept = gain, dataclasses.replace(found, network=copy.deepcopy(network))
-        over = config.minutes is not None and time.monotonic() - began > 60 * config.minutes
+        over = config.minutes is not None and clock() - began > 60 * config.minutes
         if stale >= config.patience or over:
             break
     assert kept is not None  # there is at least one epoch

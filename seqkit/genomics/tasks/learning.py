@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seqkit import errors
+from seqkit.backbone import device as devices
 from seqkit.genomics.finetune import task, tuning
 from seqkit.genomics.finetune.examples import Example
 from seqkit.genomics.tasks import convolution, counting
@@ -49,7 +50,8 @@ class LearningConfig:
     Attributes
     ----------
     model : see `seqkit.models.genomic.load`.
-    minutes : for training a model or a network once.
+    minutes : for training a model or a network once; on a processor its own time, so that others who use it
+        take nothing away.
     epochs, learning_rate, dtype : of fine-tuning.
     both_strands : a sequence and its reverse complement mean the same.
     """
@@ -189,17 +191,26 @@ def _model(config: LearningConfig, data: Examples, seed: int) -> tuple[np.ndarra
         truncate=True,
         seed=seed,
     )
-    tuned, history = tuning.tune(loaded, data.splits["train"], data.splits["dev"], data.posed, options)
+    tuned, history = tuning.tune(
+        loaded, data.splits["train"], data.splits["dev"], data.posed, options, clock=_clock(config)
+    )
     shares_NC = np.stack(tuned.probabilities(data.splits["test"], truncate=True))
     chosen = {"step": history.best_step, "steps": history.steps, "planned": history.planned_steps}
     return shares_NC, history.steps * options.batch_size, chosen
+
+
+def _clock(config: LearningConfig) -> Callable[[], float]:
+    is_processor = devices.choose_device(config.device).type == "cpu"
+    return time.process_time if is_processor else time.monotonic
 
 
 def _network(config: LearningConfig, data: Examples, seed: int) -> tuple[np.ndarray, int, dict[str, Any]]:
     """The convolutional network, from nothing."""
     train, test = data.split("train"), data.split("test")
     options = convolution.ConvolutionConfig(both_strands=config.both_strands, minutes=config.minutes)
-    found = convolution.fit(train, data.split("dev"), np.random.default_rng(seed), options)
+    found = convolution.fit(
+        train, data.split("dev"), np.random.default_rng(seed), options, clock=time.process_time
+    )
     return found.probabilities(test.letters), found.trained * len(train), {"epoch": found.epochs}
 
 
