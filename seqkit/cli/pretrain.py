@@ -72,14 +72,15 @@ def command(
 ) -> None:
     """Train a language model of nucleotides: `seqkit pretrain genome.fa.gz -o my-model`.
 
-    Interrupted or killed, the same command goes on where it stopped. One process trains;
-    several, as `torchrun` starts, are refused.
+    Interrupted or killed, the same command goes on where it stopped. Past one GPU, divide the model (FSDP):
+    `torchrun --nproc-per-node 8 --no-python seqkit pretrain ...`.
     """
     given = {key: value for key, value in locals().items() if key not in _NOT_OF_RECIPE}
     for name in ("paths", "exclude", "exclude_sequences"):
         given[name] = tuple(given[name] or ())
-    from seqkit.genomics.language import pretraining, processes
+    from seqkit.genomics.language import pretraining
     from seqkit.genomics.language import recipe as recipes
+    from seqkit.training import processes
 
     chosen = recipes.load(recipe, given)
     near = Path(recipe).parent if recipe and Path(recipe).is_file() else None
@@ -123,6 +124,10 @@ def _tell(out: Path, result: Any) -> None:
         f"{done.step} steps in {done.seconds / 60:.1f} minutes, {speed:,.0f} tokens/s, {state}",
         file=sys.stderr,
     )
+    if result.processes > 1:
+        print(
+            f"seqkit: {result.processes} processes, {result.share:,} parameters in the first", file=sys.stderr
+        )
     for found in done.evaluations[-1:]:
         bits = f", {found['bits_per_base']:.4f} bits per base" if "bits_per_base" in found else ""
         print(f"seqkit: held out: {found['loss']:.4f} nats per token{bits}", file=sys.stderr)

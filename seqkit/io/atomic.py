@@ -71,8 +71,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     aside = _beside(final)
     try:
         _touch(aside, path)
+        mode = aside.stat().st_mode
         with naming_full_disk(path):
             yield aside
+        # Writers of weights replace the file by one that only its owner may read.
+        aside.chmod(mode)
         move_into_place(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -157,6 +160,8 @@ def atomic_directory(path: str | Path, *, replace: bool = False) -> Iterator[Pat
             yield aside
         with naming(path):
             for file in (*aside.rglob("*"), aside):
+                if file.is_file():
+                    file.chmod(aside.stat().st_mode & 0o666)
                 _flush(file)
             _swap(aside, final)
             _flush(final.parent)

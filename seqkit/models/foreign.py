@@ -18,7 +18,7 @@ from seqkit import errors
 from seqkit.backbone import convert, convert_dnabert2
 from seqkit.backbone.config import BackboneConfig
 from seqkit.backbone.sequence import SequenceModel
-from seqkit.io import atomic
+from seqkit.io import atomic, tensor_files
 from seqkit.models import folders
 
 __all__ = ["LAYOUTS", "TYPES", "is_foreign", "load_network", "save_network"]
@@ -97,9 +97,10 @@ def save_network(directory: Path, network: SequenceModel, layout: str) -> None:
         made.pop("lm_head.weight", None)
     told["torch_dtype"] = str(next(iter(made.values())).dtype).removeprefix("torch.")
     directory.mkdir(parents=True, exist_ok=True)
-    with atomic.atomic_path(directory / "model.safetensors") as path:
-        contiguous = {name: weight.contiguous().clone() for name, weight in made.items()}
-        safetensors.torch.save_file(contiguous, path, metadata={"format": "pt"})
+    tensor_files.save(
+        directory / "model.safetensors",
+        {name: weight.contiguous().clone() for name, weight in made.items()},
+    )
     with atomic.atomic_file(directory / "config.json") as file:
         file.write(json.dumps(told, indent=1).encode() + b"\n")
 

@@ -20,6 +20,7 @@ from seqkit import errors
 from seqkit.backbone import device as devices
 from seqkit.backbone.config import BackboneConfig
 from seqkit.backbone.sequence import SequenceModel
+from seqkit.io import atomic, tensor_files
 from seqkit.models import folders, foreign, nucleotides
 from seqkit.models.nucleotides import SequenceTokenizer
 
@@ -135,6 +136,7 @@ def load(
     else:
         raise errors.DataError(f"a model of type {config['model_type']!r} is not supported", file=str(folder))
     tokenizer = _tokenizer(folder, network.config.vocab_size)
+    nucleotides.require_digest(folder, config.get(nucleotides.DIGEST))
     return GenomicModel(name=name, network=network.to(place).eval(), tokenizer=tokenizer)
 
 
@@ -162,14 +164,19 @@ def save(directory: Path, network: SequenceModel, tokenizer: SequenceTokenizer, 
     -------
     The SHA-256 of the weights.
     """
-    try:
+    setattr(network.config, nucleotides.DIGEST, nucleotides.digest(tokenizer))
+    with atomic.naming(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        with folders.quiet():
-            network.save_pretrained(directory, safe_serialization=True)
-        (directory / "README.md").write_text(card, encoding="utf-8")
-    except OSError as error:
-        raise errors.OutputError(f"cannot be written: {error.strerror}", file=str(directory)) from error
-    nucleotides.save(tokenizer, directory / nucleotides.FILE)
+    # The files of a folder change together, or as nearly as renaming them allows; the weights come last.
+    with atomic.atomic_directory(directory / ".saved", replace=True) as aside:
+        with folders.quiet(), tensor_files.naming(directory / "model.safetensors"):
+            network.save_pretrained(aside, safe_serialization=True)
+        (aside / "README.md").write_text(card, encoding="utf-8")
+        nucleotides.save(tokenizer, aside / nucleotides.FILE)
+    saved = sorted((directory / ".saved").iterdir(), key=lambda path: path.suffix == ".safetensors")
+    for path in saved:
+        atomic.move_into_place(path, directory / path.name)
+    (directory / ".saved").rmdir()
     return hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
 
 

@@ -6,9 +6,12 @@ these, or a small JSON file of a k-mer tokenizer. This file knows where tokenize
 does not know how they work.
 """
 
+import hashlib
 import json
 import re
 from pathlib import Path
+
+import numpy as np
 
 from seqkit import errors
 from seqkit.io import atomic
@@ -17,8 +20,10 @@ from seqkit.tokenizers.bpe import BpeTokenizer
 from seqkit.tokenizers.kmer import KmerTokenizer
 from seqkit.tokenizers.listing import ListedTokenizer
 
-__all__ = ["FILE", "SequenceTokenizer", "file_in", "find", "save"]
+__all__ = ["DIGEST", "FILE", "SequenceTokenizer", "digest", "file_in", "find", "require_digest", "save"]
 
+#: What a model's configuration calls the `digest` of the tokenizer that it was trained with.
+DIGEST = "tokenizer_digest"
 #: The name of a tokenizer's file in a folder.
 FILE = "tokenizer.json"
 _KMER = re.compile(r"(\d+)-?mers?(-overlapping)?")
@@ -59,6 +64,36 @@ def find(name: str) -> SequenceTokenizer:
             f"there is no tokenizer {name!r}", hint="letters, 6mer, 6mer-overlapping, or a tokenizer.json"
         )
     return _read(path)
+
+
+def digest(tokenizer: SequenceTokenizer) -> str:
+    """What tells tokenizers apart: a SHA-256 of all tokens in the order of their ids.
+
+    Examples
+    --------
+    >>> digest(find("6mer")) == digest(find("6mer")), digest(find("6mer")) == digest(find("6mer-overlapping"))
+    (True, False)
+    """
+    spelled = tokenizer.tokens(np.arange(tokenizer.vocab_size))
+    described = [getattr(tokenizer, "overlapping", False), spelled]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def require_digest(folder: Path, expected: str | None) -> None:
+    """Refuse a folder whose tokenizer is not the one that its model was trained with.
+
+    Parameters
+    ----------
+    expected : the `digest` that the model's configuration tells; None where it tells none.
+
+    Raises
+    ------
+    DataError
+        naming the tokenizer's file; and as `find`.
+    """
+    path = file_in(folder)
+    if expected is not None and path.is_file() and digest(find(str(path))) != expected:
+        raise errors.DataError("not the tokenizer that the model was trained with", file=str(path))
 
 
 def _read(path: Path) -> SequenceTokenizer:

@@ -4,23 +4,23 @@ Knows a model's parameters and a function from a step's number to its loss, whol
 in parts; not what is trained or on what, or how a model is divided among processes. The function must draw
 whatever is random from its step's number, so a run that was stopped and resumed sees what it would have seen.
 A checkpoint is one safetensors file whose header holds the rest as JSON; it is
-written aside and renamed, so it is whole at any moment.
+written aside and renamed, so it is whole at any moment. It is written between steps only: what fails
+within one leaves the last.
 """
 
 import dataclasses
 import json
 import math
-import os
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import safetensors
-import safetensors.torch
 import torch
 
 from seqkit import errors
+from seqkit.io import tensor_files
+from seqkit.training import interrupts
 from seqkit.training.world import ALONE, World
 
 __all__ = ["LoopConfig", "Progress", "learning_rate_at", "train"]
@@ -117,6 +117,13 @@ def train(
     Returns
     -------
     The progress, over all the sessions of the run.
+
+    Raises
+    ------
+    DataError
+        when the checkpoint is damaged or another run's, or a loss or a gradient is not finite.
+    KeyboardInterrupt
+        after the step that Ctrl-C came in, with a checkpoint; a second one acts at once.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / CHECKPOINT
@@ -127,9 +134,9 @@ def train(
     began, saved_at, seconds_before = time.monotonic(), time.monotonic(), progress.seconds
     end = math.inf if minutes is None else clock() + 60 * minutes
     model.train()
-    try:
+    with interrupts.deferred() as interruption:
         while progress.step < config.steps:
-            if world.agree(clock() > end):
+            if world.agree(clock() > end or interruption.is_asked):
                 break
             _take_step(model, optimizer, loss_at, config, progress, world)
             progress.seconds = seconds_before + time.monotonic() - began
@@ -141,11 +148,9 @@ def train(
                 saved_at = time.monotonic()
             if on_step is not None:
                 on_step(progress)
-    finally:
         progress.finished = progress.step >= config.steps
-        # Where one of several processes fails the others may not be there to give their share.
-        if world.size == 1 or sys.exception() is None:
-            _save(path, model, optimizer, progress, fingerprint, world)
+        _save(path, model, optimizer, progress, fingerprint, world)
+    interruption.pass_on()
     model.eval()
     return progress
 
@@ -178,7 +183,11 @@ def _take_step(
     loss = world.mean(loss)
     if not math.isfinite(loss):
         raise errors.DataError(f"the loss of step {progress.step} is {loss}", hint="a lower learning_rate")
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    if not math.isfinite(world.whole(norm).item()):
+        raise errors.DataError(
+            f"the gradient of step {progress.step} is not finite", hint="a lower learning_rate"
+        )
     optimizer.step()
     progress.losses.append(loss)
     progress.step += 1
@@ -197,11 +206,19 @@ def _names(model: torch.nn.Module, optimizer: torch.optim.AdamW) -> dict[str, to
 
 def _distinct(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The model's tensors by name; those that are tied, once."""
-    found: dict[object, tuple[str, torch.Tensor]] = {}
-    for name, value in model.state_dict().items():
-        # Tensors without elements have no place in memory that could tell them apart.
-        found.setdefault((value.data_ptr(), value.shape) if value.numel() else name, (name, value))
+    found: dict[int, tuple[str, torch.Tensor]] = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        found.setdefault(id(value), (name, value.detach()))
     return dict(found.values())
+
+
+def _state(model: torch.nn.Module, optimizer: torch.optim.AdamW) -> Iterator[tuple[str, torch.Tensor]]:
+    """All that a checkpoint holds of both."""
+    for name, value in _distinct(model).items():
+        yield f"model.{name}", value
+    for name, parameter in _names(model, optimizer).items():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            yield f"optimizer.{key}.{name}", value
 
 
 def _save(
@@ -212,10 +229,11 @@ def _save(
     fingerprint: str,
     world: World,
 ) -> None:
-    tensors = {f"model.{name}": world.whole(value) for name, value in _distinct(model).items()}
-    for name, parameter in _names(model, optimizer).items():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{key}.{name}"] = world.whole(value)
+    tensors = {}
+    for name, value in _state(model, optimizer):
+        whole = world.whole(value)
+        if world.is_first:
+            tensors[name] = whole
     if not world.is_first:
         return
     tensors["random_state"] = torch.get_rng_state()
@@ -224,15 +242,9 @@ def _save(
         "fingerprint": fingerprint,
         "progress": json.dumps(dataclasses.asdict(progress)),
     }
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        for left in path.parent.glob(f".{path.name}.*"):
-            left.unlink()  # by a process that was killed while it wrote
-        safetensors.torch.save_file(tensors, aside, metadata=header)
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise errors.OutputError(f"checkpoint cannot be written: {error.strerror}", file=str(path)) from error
+    for left in path.parent.glob(f".{path.stem}.*"):
+        left.unlink()  # by a process that was killed while it wrote
+    tensor_files.save(path, tensors, header)
 
 
 def _restore(

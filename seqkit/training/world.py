@@ -42,6 +42,10 @@ class World:
     def divide_model(self, model: torch.nn.Module) -> None:
         """Divide a model's parameters, in place."""
 
+    def share(self, model: torch.nn.Module) -> int:
+        """How many of a model's parameters this process holds."""
+        return sum(parameter.numel() for parameter in model.parameters())
+
     @contextlib.contextmanager
     def first_goes_ahead(self) -> Iterator[None]:
         """The first process runs the block before the others do, who find what it left."""

@@ -1,9 +1,12 @@
 """The loop: it learns, stops, goes on as if it had never stopped, and refuses what it cannot go on from."""
 
+import dataclasses
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from seqkit import errors
@@ -53,6 +56,68 @@ def test_killed_and_resumed_is_as_never_stopped(stop_at: int, tmp_path: Path) ->
     assert parts.losses == whole.losses
     for ours, expected in zip(resumed.state_dict().values(), model.state_dict().values(), strict=True):
         assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_step_end_and_the_checkpoint_be_written(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    whole, _ = run(tmp_path / "whole")
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*told: object) -> None:
+        raise Stopped
+
+    model = make_model()
+
+    def loss_at(step: int) -> torch.Tensor:
+        if step == 13:
+            signal.raise_signal(number)
+        return loss_of(model, step)
+
+    before = signal.signal(number, stop)
+    config = dataclasses.replace(CONFIG, checkpoint_seconds=1e9)
+    try:
+        with pytest.raises(Stopped):
+            loop.train(model, loss_at, config, tmp_path / "parts")
+    finally:
+        assert signal.signal(number, before) is stop
+    seen: list[int] = []
+    parts, _ = run(tmp_path / "parts", on_step=lambda progress: seen.append(progress.step))
+    assert seen[0] == 15  # the step that was interrupted is done, and not done again
+    assert parts.losses == whole.losses
+
+
+def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
+    model = make_model()
+
+    def loss_at(step: int) -> torch.Tensor:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(model, loss_at, CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_what_is_not_finite_is_told_and_not_learnt(broken: str, tmp_path: Path) -> None:
+    model = torch.nn.Linear(4, 1)
+
+    def loss_at(step: int) -> torch.Tensor:
+        loss = model(torch.ones(1, 4)).sum()
+        if step < 4:
+            return loss
+        # The square root's slope at 0 has no end, though its value has.
+        return loss * float("nan") if broken == "loss" else (loss - loss).abs().sqrt()
+
+    with pytest.raises(errors.DataError, match=f"{broken} of step 4 is"):
+        loop.train(model, loss_at, CONFIG, tmp_path)
+    assert all(value.isfinite().all() for value in model.parameters())
+    kept = safetensors.torch.load_file(tmp_path / loop.CHECKPOINT)
+    assert torch.equal(kept["model.weight"], model.weight)
 
 
 def test_tied_weights_are_resumed(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import safetensors.torch
 import torch
 
 from seqkit import errors
@@ -20,7 +19,7 @@ from seqkit.backbone.prediction import POOLINGS, PredictionHead
 from seqkit.genomics.finetune import predictor, rows, task
 from seqkit.genomics.finetune.examples import Example
 from seqkit.genomics.finetune.task import Task
-from seqkit.io import atomic
+from seqkit.io import atomic, tensor_files
 from seqkit.models import genomic
 from seqkit.models.genomic import GenomicModel
 
@@ -100,8 +99,7 @@ def save(directory: Path, tuned: TunedModel, report: dict[str, Any], *, card: st
     }
     with atomic.atomic_directory(directory, replace=replace) as aside:
         genomic.save(aside, tuned.base.network, tuned.base.tokenizer, card=card)
-        tensors = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-        safetensors.torch.save_file(tensors, aside / HEAD)
+        tensor_files.save(aside / HEAD, head.state_dict())
         (aside / TASK).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 

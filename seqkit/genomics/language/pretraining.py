@@ -24,7 +24,7 @@ from seqkit.backbone.sequence import SequenceModel
 from seqkit.genomics.language import architectures, batches, card, corpus, recipe, vocabulary
 from seqkit.genomics.language.objective import LanguageLoss
 from seqkit.io import atomic
-from seqkit.models import genomic
+from seqkit.models import genomic, nucleotides
 from seqkit.models.nucleotides import SequenceTokenizer
 from seqkit.training import curves, loop
 from seqkit.training.world import ALONE, World
@@ -45,13 +45,16 @@ class Result:
     Attributes
     ----------
     progress : over all the sessions of the run.
-    parameters : of the model.
+    parameters : of the model; `share` of them are this process's.
+    processes : that trained it.
     tokens_per_step : as asked for, rounded to whole rows.
     corpus : what was read, see `corpus.Corpus.counts`.
     """
 
     progress: loop.Progress
     parameters: int
+    share: int
+    processes: int
     tokens_per_step: int
     corpus: dict[str, int]
 
@@ -91,7 +94,7 @@ def pretrain(
     Raises
     ------
     UsageError
-        when the recipe cannot be followed.
+        when the recipe cannot be followed, or `out` holds another model.
     DataError
         when files are damaged, the checkpoint is another run's, or the loss is no number.
     """
@@ -99,6 +102,7 @@ def pretrain(
         torch.set_num_threads(threads)
     place = devices.choose_device(device)
     run = out / RUN
+    _require_own(out)
     with world.first_goes_ahead():
         read = corpus.build(_corpus_config(chosen, data, near), run / "corpus", advance=on_read)
         tokenizer = vocabulary.find(chosen.tokens, read, run, seed=chosen.seed)
@@ -133,18 +137,28 @@ def pretrain(
         minutes=minutes,
         evaluate=_evaluation(chosen, step, read.held_out, tokenizer, config),
         on_step=_teller(on_step, chosen.steps, rows * config.max_positions),
-        fingerprint=json.dumps([chosen.fingerprint(), read.digest, vocabulary.digest(tokenizer)]),
+        fingerprint=json.dumps([chosen.fingerprint(), read.digest, nucleotides.digest(tokenizer)]),
         world=world,
     )
     result = Result(
         progress=progress,
         parameters=parameters,
+        share=world.share(model),
+        processes=world.size,
         tokens_per_step=rows * config.max_positions,
         corpus=read.counts,
     )
     if world.is_first:
         _save(out, chosen, config, tokenizer, read, result, command)
     return result
+
+
+def _require_own(out: Path) -> None:
+    """Refuse a folder with a model that no run here made, which the result would replace."""
+    if (out / "config.json").exists() and not (out / RUN).is_dir():
+        raise errors.UsageError(
+            "holds a model that was not pretrained here", file=str(out), hint="--out another folder"
+        )
 
 
 def _teller(
@@ -161,7 +175,7 @@ def _corpus_config(chosen: recipe.Recipe, data: str | None, near: Path | None) -
         return recipe.locate(name, folders)
 
     def bed(text: str) -> str:
-        return located(text) if text.lower().endswith(".bed") else text
+        return located(text) if text.lower().endswith((".bed", ".bed.gz")) else text
 
     return corpus.CorpusConfig(
         paths=tuple(map(located, chosen.paths)),

@@ -109,7 +109,8 @@ class Recipe:
     def loop(self) -> LoopConfig:
         """Steps and rates."""
         warmup = min(1000, self.steps // 20) if self.warmup is None else self.warmup
-        rate = self.learning_rate or architectures.published(self.arch).learning_rate
+        published = architectures.published(self.arch).learning_rate
+        rate = published if self.learning_rate is None else self.learning_rate
         return LoopConfig(
             steps=self.steps,
             learning_rate=rate,

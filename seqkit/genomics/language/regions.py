@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from seqkit import errors
+from seqkit.io import compression
 
 __all__ = ["Regions", "read"]
 
@@ -85,8 +86,17 @@ def read(texts: Iterable[str]) -> Regions:
     return Regions(found)
 
 
+def _lines(path: str) -> list[str]:
+    with compression.open_input(path) as file:
+        content = file.read()
+    try:
+        return content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise errors.DataError("not a BED file: not text", file=path) from error
+
+
 def _read_bed(path: str) -> Iterable[tuple[str, int, int | None]]:
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         if not line.strip() or line.startswith(("#", "track", "browser")):
             continue
         fields = line.split("\t") if "\t" in line else line.split()

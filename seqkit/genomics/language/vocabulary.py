@@ -3,8 +3,6 @@
 This file knows where tokens come from; it does not know how they are used.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from seqkit.models import nucleotides
 from seqkit.models.nucleotides import SequenceTokenizer
 from seqkit.tokenizers.bpe import BpeTokenizer
 
-__all__ = ["digest", "find"]
+__all__ = ["find"]
 
 _LEARNED = "bpe:"
 #: Letters that byte pairs are learned from, at most, and letters of a piece of them.
@@ -58,10 +56,3 @@ def _sample(corpus: Corpus, seed: int) -> Iterator[np.ndarray]:
         piece_L = part.draw(rng, _PIECE)
         drawn += piece_L.size
         yield piece_L
-
-
-def digest(tokenizer: SequenceTokenizer) -> str:
-    """What tells tokenizers apart."""
-    if isinstance(tokenizer, BpeTokenizer):
-        return hashlib.sha256(tokenizer.to_json().encode()).hexdigest()
-    return json.dumps(tokenizer.settings(), sort_keys=True)
