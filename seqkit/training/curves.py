@@ -5,11 +5,7 @@ Knows numbers and names; not what they mean.
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot  # the backend must be chosen first
 
 __all__ = ["save_curves"]
 
@@ -29,7 +25,10 @@ def save_curves(
     losses : one per step.
     evaluations : dictionaries of named values, each with its "step".
     """
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    from matplotlib.figure import Figure  # when a run is over: it would take memory from training
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
     figure.suptitle(title)
     steps = np.arange(1, len(losses) + 1)
     left.plot(steps, losses, color="0.8", linewidth=0.8, label="each step")
@@ -47,7 +46,6 @@ def save_curves(
         right.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def _smooth(values: list[float], width: int = 25) -> np.ndarray:

@@ -70,9 +70,11 @@ def token_loss_sums(
 
     def of_some(states_nD: torch.Tensor, labels_n: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits_nV = read_out(states_nD).float()
-        partition_n = logits_nV.logsumexp(dim=-1)
-        told_n = logits_nV.gather(-1, labels_n[:, None])[:, 0]
-        return (partition_n - told_n).sum(), partition_n.square().sum()
+        told_n = functional.log_softmax(logits_nV, dim=-1).gather(-1, labels_n[:, None])[:, 0]
+        if not z_weight:
+            return -told_n.sum(), told_n.new_zeros(())
+        partition_n = logits_nV.gather(-1, labels_n[:, None])[:, 0] - told_n
+        return -told_n.sum(), partition_n.square().sum()
 
     plain = states_ND.new_zeros((), dtype=torch.float32)
     squares = states_ND.new_zeros((), dtype=torch.float32)

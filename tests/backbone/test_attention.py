@@ -49,7 +49,7 @@ def test_only_short_training_in_bfloat16_is_written_out() -> None:
     assert not attention._trains_short(q, q)
     with torch.autocast("cpu", torch.bfloat16):
         assert attention._trains_short(q, q)
-        long = torch.empty(1, 2, 400, 4, requires_grad=True)
+        long = torch.empty(1, 2, 600, 4, requires_grad=True)
         assert not attention._trains_short(long, long)
         with torch.no_grad():
             assert not attention._trains_short(q, q)

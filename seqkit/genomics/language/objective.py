@@ -1,6 +1,6 @@
 """The loss of a batch: a module, so that its parameters can be divided among processes.
 
-The output layer is applied only to tokens with a label, a few thousand at a time, and
+The output layer is applied only to tokens with a label, some at a time, and
 computed again in the backward pass: a table of all logits is never held. This file
 knows the model and labels; it does not know where batches come from.
 
@@ -14,6 +14,10 @@ from seqkit.backbone.sequence import IGNORED, SequenceModel
 from seqkit.training import objectives
 
 __all__ = ["LanguageLoss"]
+
+#: Logits that are held at a time: on a processor what its cache holds, elsewhere what keeps it busy.
+LOGITS = {"cpu": 2**21}
+MANY_LOGITS = 2**25
 
 
 class LanguageLoss(nn.Module):
@@ -44,6 +48,11 @@ class LanguageLoss(nn.Module):
             ids_BT, real_BT if is_padded else None, packed_BT.clamp(min=0) if is_packed else None
         )
         counts_BT = labels_BT != IGNORED
+        logits = LOGITS.get(states_BTD.device.type, MANY_LOGITS)
         return objectives.token_loss_sums(
-            self.network.read_out, states_BTD[counts_BT], labels_BT[counts_BT], z_weight=self.z_loss
+            self.network.read_out,
+            states_BTD[counts_BT],
+            labels_BT[counts_BT],
+            z_weight=self.z_loss,
+            chunk=max(1, logits // self.network.config.vocab_size),
         )
