@@ -164,13 +164,13 @@ def _save(rows: dict[str, list[dict[str, Any]]], arguments: argparse.Namespace) 
     report = {"kind": "pretrain", "rows": rows, "threads": arguments.threads, "dtype": arguments.dtype}
     (arguments.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     lines = [
-        "| trained by | parameters | tokens per second, by round | peak memory, MB |",
+        "| trained by | parameters | tokens per second, by round | peak memory by round, MB |",
         "|---|---|---|---|",
     ]
     for name, found in rows.items():
         speeds = ", ".join(f"{one['tokens_per_second']:,.0f}" for one in found)
-        peak = max(one["peak_mb"] for one in found)
-        lines.append(f"| {name} | {found[0]['parameters']:,} | {speeds} | {peak:,.0f} |")
+        peaks = ", ".join(f"{one['peak_mb']:,.0f}" for one in found)
+        lines.append(f"| {name} | {found[0]['parameters']:,} | {speeds} | {peaks} |")
     lines += [
         "",
         f"{arguments.steps} steps of {arguments.rows} x {CONTEXT} tokens, {arguments.dtype}, "
