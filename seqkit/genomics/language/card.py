@@ -79,13 +79,16 @@ def _measured(evaluations: Sequence[Mapping[str, float]]) -> list[str]:
     if not evaluations:
         return ["Nothing was held out, and nothing measured."]
     shown = evaluations if len(evaluations) <= 5 else [*evaluations[:1], *evaluations[-3:]]
+    # Overlapping tokens have no bits per base.
+    columns = {"loss on held-out tokens (nats)": "loss", "bits per base": "bits_per_base"}
+    told = {title: name for title, name in columns.items() if name in evaluations[0]}
     return [
-        "| step | loss on held-out tokens (nats) | bits per base |",
-        "|---|---|---|",
-        *(f"| {each['step']:,.0f} | {each['loss']:.4f} | {_bits(each)} |" for each in shown),
+        "| " + " | ".join(["step", *told]) + " |",
+        "|" + "---|" * (1 + len(told)),
+        *(
+            "| "
+            + " | ".join([f"{each['step']:,.0f}", *(f"{each[name]:.4f}" for name in told.values())])
+            + " |"
+            for each in shown
+        ),
     ]
-
-
-def _bits(found: Mapping[str, float]) -> str:
-    """Empty for overlapping tokens, which have no such figure."""
-    return f"{found['bits_per_base']:.4f}" if "bits_per_base" in found else "-"
