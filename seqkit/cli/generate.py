@@ -3,6 +3,7 @@
 Parses and prints; `seqkit.models.continuation` does the work.
 """
 
+import dataclasses
 import json
 import sys
 import time
@@ -71,6 +72,9 @@ def command(
     ] = None,
     min_length: Annotated[int, typer.Option(help="No end of sequence before so many bases.")] = 0,
     max_length: Annotated[int, typer.Option(help="End of sequence after so many bases; 0 is off.")] = 0,
+    ambiguous: Annotated[
+        bool, typer.Option("--ambiguous", help="Of nucleotides: let the model also say N, R, Y and so on.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of what is drawn.", min=0)] = 0,
     batch_size: Annotated[int, typer.Option(help="Sequences at a time.")] = 8,
     num_return: Annotated[int, typer.Option(help="Answers to every prompt.")] = 1,
@@ -110,7 +114,8 @@ def command(
 
     A decoder-only model continues a prompt, an encoder-decoder reads it as its source. Answers come in the
     order of the prompts: FASTA where those are sequences, else a line of text each (of several, line breaks
-    are written as \\n and backslashes doubled).
+    are written as \\n and backslashes doubled). A model of nucleotides says A, C, G and T only, unless
+    --ambiguous is given.
     """
     asked = _prompts(prompts, prompt)
     if not model:
@@ -158,6 +163,9 @@ def command(
     continuation.use_threads(threads)
     loaded = generative.load(model, device=device, dtype=dtype, offline=offline)
     smaller = draft_model and generative.load(draft_model, device=device, dtype=dtype, offline=offline)
+    if not ambiguous:
+        sampling = dataclasses.replace(sampling, suppress=loaded.ambiguous)
+        options = dataclasses.replace(options, sampling=sampling)
     answerer = continuation.Answerer(loaded, options, smaller or None)
     if answerer.is_lossy:
         _tell(f"{answerer.method} is lossy: what comes out is not what the model by itself would say")
@@ -212,9 +220,9 @@ def _output(out: str) -> Iterator[TextIO]:
         return
     import io
 
-    from seqkit.io import atomic
+    from seqkit.io import outputs
 
-    with atomic.atomic_file(out) as binary:
+    with outputs.output_file(out) as binary:
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="\n")
         yield text
         text.flush()

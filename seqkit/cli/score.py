@@ -6,7 +6,7 @@ Parses and prints; `seqkit.genomics.likelihood` does the work.
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from seqkit.models.genomic import GenomicModel
 
 __all__ = ["command"]
+
+VARIANT_COLUMNS = ("chrom", "pos", "id", "ref", "alt", "effect", "ref_score", "alt_score", "bases")
 
 
 def command(
@@ -58,14 +60,15 @@ def command(
     Of a sequence: its log-likelihood in nats, the same per base, and perplexity per base (4 is chance). Of a
     variant: the log-likelihood of a window with the alternative allele minus that with the reference's; below
     0 the model finds it less likely than the reference. A model that reads both ways (an encoder) has no
-    likelihood: what is given is the pseudo-log-likelihood, each token being masked in turn.
+    likelihood: what is given is the pseudo-log-likelihood, each token being masked in turn. Of k-mers that
+    overlap, those that share a base with it are masked as well, and every base counts once.
     """
     if ref is not None and len(inputs) > 1:
         raise errors.UsageError("with --ref one VCF is scored at a time")
     if ref is None and any(name.endswith((".vcf", ".vcf.gz", ".bcf")) for name in inputs):
         raise errors.UsageError("variants are scored beside their reference", hint="--ref genome.fa")
     from seqkit.genomics.likelihood import laws
-    from seqkit.io import atomic
+    from seqkit.io import outputs
     from seqkit.models import continuation, genomic
 
     options = laws.Options(overlap=overlap, batch_tokens=batch_tokens)
@@ -74,63 +77,77 @@ def command(
     if not loaded.is_causal:
         _tell(f"{model} reads both ways: pseudo-log-likelihoods, each token masked in turn")
     if ref is None:
+        columns = _sequence_columns(loaded)
         found = _sequences(loaded, inputs, options, all_frames=all_frames, both_strands=both_strands)
     else:
+        columns = VARIANT_COLUMNS
         found = _variants(loaded, inputs[0], ref, options, window=window, both_strands=both_strands)
-    with atomic.output_file(out) as sink, progress.progress_bar("scoring", unit="records") as advance:
-        for number, record in enumerate(found):
-            if as_json:
-                line = json.dumps({name: _finite(value) for name, value in record.items()})
-            else:
-                head = "\t".join(record) + "\n" if number == 0 else ""
-                line = head + "\t".join(map(_shown, record.values()))
-            sink.write(line.encode() + b"\n")
+    with outputs.output_file(out) as sink, progress.progress_bar("scoring", unit="records") as advance:
+        head = "" if as_json else "\t".join(columns) + "\n"
+        for values in found:
+            sink.write((head + (_json if as_json else _row)(columns, values)).encode())
+            head = ""
             advance(1)
+        # Where nothing is scored there is a table without rows.
+        sink.write(head.encode())
+
+
+def _sequence_columns(model: "GenomicModel") -> tuple[str, ...]:
+    kind = "log_likelihood" if model.is_causal else "pseudo_log_likelihood"
+    return ("id", "length", "tokens", kind, "per_base", "perplexity")
 
 
 def _sequences(
     model: "GenomicModel", inputs: list[str], options: "Options", **choices: bool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[Any, ...]]:
     from seqkit.genomics.likelihood import sequences
     from seqkit.genomics.tokens import records
 
-    kind = "log_likelihood" if model.is_causal else "pseudo_log_likelihood"
     empty = 0
     for score in sequences.score(model, records.read(model, inputs), options, **choices):
         empty += not score.length
-        yield {
-            "id": score.name,
-            "length": score.length,
-            "tokens": score.tokens,
-            kind: score.log_likelihood,
-            "per_base": score.per_base,
-            "perplexity": score.perplexity,
-        }
+        yield (
+            score.name,
+            score.length,
+            score.tokens,
+            score.log_likelihood,
+            score.per_base,
+            score.perplexity,
+        )
     if empty:
         _tell(f"{empty:,} sequences are empty, and have log-likelihood 0")
 
 
 def _variants(
     model: "GenomicModel", vcf: str, ref: Path, options: "Options", *, window: int, both_strands: bool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[Any, ...]]:
     from seqkit.genomics.likelihood import variants
 
-    found = variants.score_file(model, vcf, ref, options, window=window, both_strands=both_strands)
-    for effect in found.effects:
-        variant = effect.variant
-        yield {
-            "chrom": variant.chrom,
-            "pos": variant.pos,
-            "id": variant.id,
-            "ref": variant.ref,
-            "alt": variant.alt,
-            "effect": effect.effect,
-            "ref_score": effect.reference,
-            "alt_score": effect.alternative,
-            "bases": effect.bases,
-        }
+    scored = variants.score_file(model, vcf, ref, options, window=window, both_strands=both_strands)
+    with scored as found:
+        for effect in found.effects:
+            variant = effect.variant
+            yield (
+                variant.chrom,
+                variant.pos,
+                variant.id,
+                variant.ref,
+                variant.alt,
+                effect.effect,
+                effect.reference,
+                effect.alternative,
+                effect.bases,
+            )
     if found.skipped:
         _tell(f"{found.skipped:,} alleles are not spelled out in bases (symbolic, *, .) and were skipped")
+
+
+def _json(columns: Sequence[str], values: Sequence[Any]) -> str:
+    return json.dumps({name: _finite(value) for name, value in zip(columns, values, strict=True)}) + "\n"
+
+
+def _row(columns: Sequence[str], values: Sequence[Any]) -> str:
+    return "\t".join(map(_shown, values)) + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -34,7 +34,9 @@ def train(
     both_strands: Annotated[
         bool, typer.Option("--both-strands", help="Count each sequence and its reverse complement.")
     ] = False,
-    max_bases: Annotated[int, typer.Option(help="Learn from the first so many bases; 0 takes all.")] = 0,
+    max_bases: Annotated[
+        int, typer.Option(help="Learn from the first so many bases; 0 takes all.", min=0)
+    ] = 0,
 ) -> None:
     """Learn byte pairs: `seqkit tokenize train genome.fa -o tokenizer.json`."""
     from seqkit.genomics.tokens import training
@@ -55,23 +57,36 @@ def train(
 def encode(
     input_file: Annotated[str, typer.Argument(metavar="INPUT", help=INPUT)],
     tokenizer: Annotated[str, typer.Option("-t", "--tokenizer", help=TOKENIZER)],
-    out: Annotated[str, typer.Option("-o", "--out", help="Token file; - is standard output.")] = "-",
+    out: Annotated[
+        str, typer.Option("-o", "--out", help="Token file, .gz to compress it; - is standard output.")
+    ] = "-",
     form: Annotated[str, typer.Option("--format", help="tsv (name, ids) or jsonl.")] = "tsv",
     other_strand: Annotated[
         bool, typer.Option("--reverse-complement", help="Tokenize the other strand.")
     ] = False,
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown", help="Letters that the tokenizer has not become its unknown token, one each."
+        ),
+    ] = False,
 ) -> None:
-    """Turn sequences into token ids: `seqkit tokenize encode seqs.fa -t 6mer`."""
+    """Turn sequences into token ids: `seqkit tokenize encode seqs.fa -t 6mer`.
+
+    Lower case is folded and U read as T, whatever the tokenizer. k-mers and byte pairs trained here have all
+    IUPAC letters. Published byte pairs do not (DNABERT-2's have A, C, G and T only, METAGENE-1's N as well):
+    a letter that is missing is refused, unless --allow-unknown is given.
+    """
     from seqkit.genomics.tokens import files
-    from seqkit.io import atomic
+    from seqkit.io import outputs
     from seqkit.models import nucleotides
 
     if form not in files.FORMATS:
         raise errors.UsageError(f"--format {form} is none of {', '.join(files.FORMATS)}")
     found = nucleotides.find(tokenizer)
-    with atomic.output_file(out) as sink:
+    with outputs.output_file(out) as sink:
         records, letters, tokens = files.encode_file(
-            input_file, found, sink, form=form, other_strand=other_strand
+            input_file, found, sink, form=form, other_strand=other_strand, allow_unknown=allow_unknown
         )
     _tell(f"{records:,} sequences, {letters:,} bases, {tokens:,} tokens")
 
@@ -80,15 +95,17 @@ def encode(
 def decode(
     input_file: Annotated[str, typer.Argument(metavar="TOKENS", help="What `tokenize encode` wrote.")],
     tokenizer: Annotated[str, typer.Option("-t", "--tokenizer", help=TOKENIZER)],
-    out: Annotated[str, typer.Option("-o", "--out", help="FASTA; - is standard output.")] = "-",
+    out: Annotated[
+        str, typer.Option("-o", "--out", help="FASTA, .gz to compress it; - is standard output.")
+    ] = "-",
 ) -> None:
     """Turn token ids back into sequences."""
     from seqkit.genomics.tokens import files
-    from seqkit.io import atomic
+    from seqkit.io import outputs
     from seqkit.models import nucleotides
 
     found = nucleotides.find(tokenizer)
-    with atomic.output_file(out) as sink:
+    with outputs.output_file(out) as sink:
         files.decode_file(input_file, found, sink)
 
 
@@ -98,10 +115,13 @@ def stats(
     tokenizers: Annotated[
         list[str], typer.Option("-t", "--tokenizer", help=TOKENIZER + " Repeat to compare several.")
     ],
-    max_bases: Annotated[int, typer.Option(help="Stop after so many bases; 0 takes all.")] = 0,
+    max_bases: Annotated[int, typer.Option(help="Stop after so many bases; 0 takes all.", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Compare tokenizers on the same sequences: bases per token, vocabulary used, speed."""
+    """Compare tokenizers on the same sequences: bases per token, vocabulary used, speed.
+
+    Letters that a tokenizer has not count as its unknown token, where it has one.
+    """
     from seqkit.genomics.tokens import statistics
     from seqkit.models import nucleotides
 
@@ -109,7 +129,8 @@ def stats(
         inputs, {name: nucleotides.find(name) for name in tokenizers}, most_letters=max_bases
     )
     if as_json:
-        print(json.dumps([dataclasses.asdict(each) for each in results], indent=1))
+        told = [{**dataclasses.asdict(each), "bases_per_token": each.letters_per_token} for each in results]
+        print(json.dumps(told, indent=1))
         return
     first = results[0]
     print(f"{first.records:,} sequences, {first.letters:,} bases, {first.ambiguous:,} of them ambiguous\n")

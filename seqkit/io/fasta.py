@@ -22,6 +22,8 @@ IUPAC = b"ACGTRYSWKMBDHVN"
 
 CHUNK_BYTES = 4 << 20
 LAYOUT = b"\r\n\t "
+MARK = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark, which some editors put before everything; it says nothing here."""
 
 
 def _upper_case_table() -> bytes:
@@ -41,7 +43,8 @@ def read_sequences(path: str | Path) -> Iterator[tuple[str, str, np.ndarray]]:
 
     Parameters
     ----------
-    path : the file, or "-" for standard input; the format is told by its content.
+    path : the file, or "-" for standard input; the format is told by its content. A byte order mark is
+        skipped; lines end in a newline, with or without a carriage return.
 
     Yields
     ------
@@ -65,7 +68,10 @@ def read_sequences(path: str | Path) -> Iterator[tuple[str, str, np.ndarray]]:
     """
     file = str(path)
     with compression.open_input(path) as stream:
-        start = stream.peek(64)[:64].lstrip()  # type: ignore[attr-defined]
+        start = stream.peek(64)[:64]  # type: ignore[attr-defined]
+        if start.startswith(MARK):
+            stream.read(len(MARK))
+        start = start.removeprefix(MARK).lstrip()
         records = _read_genbank(stream, file) if start.startswith(b"LOCUS") else _read_fasta(stream, file)
         seen: set[str] = set()
         for name, description, sequence in records:

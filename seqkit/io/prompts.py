@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqkit import errors
-from seqkit.io import compression, reads
+from seqkit.io import compression, fasta, reads
 
 __all__ = ["Prompt", "read_prompts"]
 
@@ -57,7 +57,7 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     """
     file = str(path)
     with compression.open_input(path) as stream:
-        content = stream.read()
+        content = stream.read().removeprefix(fasta.MARK)
     found = list(_sequences(content, file) if _holds_sequences(content) else _lines(content, file))
     if not found:
         raise errors.DataError("there is no prompt in it", file=file)
@@ -92,11 +92,15 @@ def _sequences(content: bytes, file: str) -> Iterator[Prompt]:
 
 def _lines(content: bytes, file: str) -> Iterator[Prompt]:
     try:
-        text = content.decode("utf-8-sig").rstrip()
+        text = content.decode("utf-8").rstrip()
     except UnicodeDecodeError as error:
         place = content.count(b"\n", 0, error.start) + 1
         raise errors.DataError(
             "neither UTF-8 text nor sequences", file=file, record=f"line {place}"
         ) from error
+    if "\r" in text and "\n" not in text:
+        raise errors.DataError(
+            "line ends are bare carriage returns", file=file, hint="convert it with mac2unix"
+        )
     for number, line in enumerate(text.split("\n"), 1) if text else ():
         yield Prompt(text=line.removesuffix("\r"), name=str(number), file=file, record=f"line {number}")

@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from seqkit import errors
-from seqkit.io import compression, scanning
+from seqkit.io import compression, fasta, scanning
 
 __all__ = ["ReadBlock", "interleaved_blocks", "paired_blocks", "read_blocks", "stream_blocks"]
 
@@ -220,6 +220,8 @@ class _Reader:
         self._at_end = False
         self._num_taken = 0
         self._fill(0)
+        if self._buffer[: len(fasta.MARK)].tobytes() == fasta.MARK:
+            self._position = len(fasta.MARK)
         self._is_fastq = self._detect_fastq()
 
     def take(self, max_records: int, max_bases: int = 1 << 62, *, step: int = 1) -> ReadBlock | None:
@@ -279,12 +281,16 @@ class _Reader:
         return size
 
     def _detect_fastq(self) -> bool:
-        start = self._buffer[:4096].tobytes().lstrip()
+        start = self._buffer[self._position : 4096].tobytes().lstrip()
         if start.startswith((b"@HD\t", b"@SQ\t")):
             raise errors.DataError(
                 "is a SAM file", file=self._file, hint="samtools fastq turns it into FASTQ"
             )
         if start.startswith((b"@", b">")):
+            if b"\r" in start.split(b"\n", 1)[0].rstrip(b"\r"):
+                raise errors.DataError(
+                    "line ends are bare carriage returns", file=self._file, hint="convert it with mac2unix"
+                )
             return start.startswith(b"@")
         if start.startswith((b"BAM\1", b"CRAM")):
             raise errors.DataError(

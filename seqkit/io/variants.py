@@ -73,6 +73,10 @@ def _require_vcf(line: bytes, file: str) -> None:
         raise errors.DataError("is BCF, where a VCF is needed", file=file, hint="bcftools view FILE")
     if not line.startswith(b"##fileformat=VCF"):
         raise errors.DataError("does not begin with ##fileformat=VCF", file=file, record="line 1")
+    if b"\r" in line.rstrip(b"\r\n"):
+        raise errors.DataError(
+            "line ends are bare carriage returns", file=file, hint="convert it with mac2unix"
+        )
 
 
 def _variants(line: bytes, file: str, number: int) -> Iterator[Variant]:

@@ -10,6 +10,7 @@ are chosen.
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from seqkit.backbone import device as devices
 from seqkit.backbone.config import BackboneConfig
 from seqkit.backbone.sequence import SequenceModel
 from seqkit.backbone.weights import favour_short_blocks
-from seqkit.models import folders, listings, nucleotides
+from seqkit.models import folders, listings, motifs, nucleotides
 from seqkit.tokenizers.kmer import KmerTokenizer
 from seqkit.tokenizers.spelled import SpelledTokenizer
 from seqkit.tokenizers.subword import SubwordTokenizer
@@ -80,6 +81,17 @@ class Generative:
     first: tuple[int, ...]
     last: tuple[int, ...]
     positions: int | None
+
+    @property
+    def ambiguous(self) -> tuple[int, ...]:
+        """Of a model of nucleotides the tokens that are neither bases nor an end; of others none."""
+        own = self.tokenizer.vocab_size
+        others = motifs.other_than_bases(self.tokenizer.decode([token]) for token in range(own))
+        if not others:
+            return ()
+        # Rows to spare have no text at all.
+        rows = int(self.network.config.get_text_config(decoder=True).vocab_size)
+        return tuple(token for token in (*others, *range(own, rows)) if token not in self.eos)
 
     @property
     def num_parameters(self) -> int:
@@ -142,7 +154,8 @@ def load(name: str, *, device: str = "auto", dtype: str = "float32", offline: bo
     Raises
     ------
     UsageError
-        when there is no such folder, device or data type.
+        when there is no such folder, device or data type, or the name is that of a model that comes with
+        seqkit, none of which generates.
     DataError
         when files are missing or damaged, would need code or pickles to be read, or do not fit each other.
     """
@@ -150,6 +163,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "float32", offline: bo
     if dtype != "auto" and dtype not in DTYPES:
         raise errors.UsageError(f"no data type is called {dtype!r}", hint=f"--dtype auto|{'|'.join(DTYPES)}")
     kind = devices.choose_dtype(place) if dtype == "auto" else DTYPES[dtype]
+    _require_no_encoder(name)
     folder = folders.find_folder(name, offline=offline)
     config = folders.read_config(folder)
     folders.require_safetensors(folder)
@@ -172,6 +186,17 @@ def require_same_tokens(model: Generative, draft: Generative) -> None:
     if sizes[0] != sizes[1] or model.tokenizer.identity != draft.tokenizer.identity:
         raise errors.UsageError(
             f"the draft model {draft.name} has another vocabulary than {model.name}", hint="--draft-model"
+        )
+
+
+def _require_no_encoder(name: str) -> None:
+    """Refuse the models that come with seqkit, before one is looked for on the hub."""
+    shipped = {entry.name for entry in (resources.files("seqkit.models") / "shipped").iterdir()}
+    if name in shipped and not Path(name).is_dir():
+        raise errors.UsageError(
+            "the model of this name comes with seqkit, and does not generate",
+            file=name,
+            hint="--model takes a decoder, as `seqkit pretrain --arch generator` makes one",
         )
 
 

@@ -5,14 +5,16 @@ know how far each motif has come (shift-and: Baeza-Yates and Gonnet, "A new appr
 text searching", 1992). States from which one cannot go on for ever without a forbidden
 motif count as forbidden themselves, and every state knows how many bases are missing
 until all wanted motifs have been there; so a token is allowed if and only if what is
-asked for can still be had after it, and generation never ends in a blind alley. This
-file knows letters and tokens; it does not know how tokens are chosen.
+asked for can still be had after it, and generation never ends in a blind alley. Which
+tokens of a vocabulary are no plain bases is told here as well. This file knows letters and
+tokens; it does not know how tokens are chosen.
 
 Shape suffixes: S states, V tokens of the vocabulary, K letters of the longest token.
 """
 
 import collections
 import dataclasses
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
@@ -20,12 +22,16 @@ import torch
 
 from seqkit import errors
 
-__all__ = ["Constraints", "MotifRule"]
+__all__ = ["Constraints", "MotifRule", "other_than_bases"]
 
 #: The bases each IUPAC letter stands for, as bits.
 _BITS = dict(zip("ACGTRYSWKMBDHVN", (1, 2, 4, 8, 5, 10, 6, 9, 12, 3, 14, 13, 11, 7, 15), strict=True))
 _LETTERS = "".join(_BITS)
 _BASES = 4
+#: Tokens that a vocabulary of nucleotides may have: special ones, and letters; some of METAGENE-1's follow a
+#: mark of the start of a text.
+_OF_NUCLEOTIDES = re.compile(rf"|<\w+>|\[\w+\]|[_\u2581]?[{_LETTERS}]*")
+_PLAIN = re.compile("[ACGT]+")
 #: A distance that no sequence bridges.
 _NEVER = 1 << 30
 #: Most states of an automaton.
@@ -280,6 +286,33 @@ class _Automaton:
             if (nearer_S == distances_S).all():
                 return distances_S
             distances_S = nearer_S
+
+
+def other_than_bases(spelled: Iterable[str]) -> tuple[int, ...]:
+    """Tokens of a vocabulary of nucleotides that are not spelled with A, C, G and T; none of another.
+
+    They are ambiguity codes and special tokens, ends of sequence among them.
+
+    Parameters
+    ----------
+    spelled : the text of every token, in the order of their ids.
+
+    Examples
+    --------
+    >>> other_than_bases(["", "<eos>", "A", "C", "G", "T", "N", "ACGT", "ACR"])
+    (0, 1, 6, 8)
+    >>> other_than_bases(["", "A", "C", "G", "T", "the"])
+    ()
+    """
+    found, letters = [], set[str]()
+    for token, text in enumerate(spelled):
+        if not _OF_NUCLEOTIDES.fullmatch(text):
+            return ()
+        if _PLAIN.fullmatch(text):
+            letters |= set(text)
+        else:
+            found.append(token)
+    return tuple(found) if letters == set("ACGT") else ()
 
 
 def _masks(motif: str, *, subset: bool) -> tuple[list[int], int]:

@@ -10,7 +10,8 @@ Shape suffixes: L letters, T tokens.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ __all__ = ["BpeTokenizer"]
 
 #: Letters that are tokenized at a time.
 PIECE = 1 << 14
+#: Seconds between looks for an interrupt.
+_PATIENCE = 0.1
 #: Letters of a word that is trained on: pairs are counted within words.
 WORD = 512
 
@@ -102,7 +105,8 @@ class BpeTokenizer:
             initial_alphabet=list(LETTERS),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(_words(sequences, both_strands), trainer)
+        words = _words(sequences, both_strands)
+        _heeding_interrupts(lambda stopped: tokenizer.train_from_iterator(_until(stopped, words), trainer))
         return cls(tokenizer)
 
     @classmethod
@@ -201,6 +205,43 @@ class BpeTokenizer:
             if letter:
                 assert self.unknown is not None
                 yield self.unknown
+
+
+def _heeding_interrupts(work: Callable[[threading.Event], None]) -> None:
+    """Do long work in a thread of its own; the event tells it to stop.
+
+    A signal is heard by the main thread only between two steps of the interpreter: what calls a library for
+    minutes would hear of Ctrl-C minutes later.
+    """
+    stopped = threading.Event()
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work(stopped)
+        except Exception as error:  # noqa: BLE001 - goes to whoever waits for the work
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(timeout=_PATIENCE)
+    except BaseException:
+        stopped.set()
+        # Reading ends at once; counting and merging does not need the interpreter, and ends with the process.
+        thread.join(timeout=_PATIENCE)
+        raise
+    if failures:
+        raise failures[0]
+
+
+def _until(stopped: threading.Event, words: Iterable[str]) -> Iterator[str]:
+    """Words until it is over."""
+    for word in words:
+        if stopped.is_set():
+            return
+        yield word
 
 
 def _words(sequences: Iterable[np.ndarray], both_strands: bool) -> Iterator[str]:

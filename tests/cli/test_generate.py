@@ -209,6 +209,37 @@ def test_motifs_and_lengths_in_bases(run, tmp_path, tiny_model):
         assert "GAATTC" in sequence and "CCC" not in sequence
 
 
+@pytest.mark.parametrize("way", [("--decoder", "plain"), ("--search", "beam"), ()])
+def test_nucleotides_are_plain_bases_unless_asked_for(run, tmp_path, tiny_model, way):
+    path = tmp_path / "in.fa"
+    path.write_text(">one\nACGTACGT\n>two\nGG\n>three\nTTGAC\n")
+    asked = ("generate", path, "--model", tiny_model("llama-dna"), *way, "--max-new-tokens", "40")
+    sequences = run(*asked, "--device", "cpu").stdout.splitlines()[1::2]
+    assert len(sequences) == 3 and set("".join(sequences)) <= set("ACGT")
+    free = run(*asked, "--device", "cpu", "--ambiguous").stdout.splitlines()[1::2]
+    assert set("".join(free)) - set("ACGT"), "the model would say others"
+
+
+def test_prompts_with_other_line_ends_say_the_same(run, tmp_path, tiny_model):
+    path = tmp_path / "in.fa"
+    found = []
+    for content in (b">one\nACGTACGT\n", b">one\r\nACGTACGT\r\n", b"\xef\xbb\xbf>one\nACGTACGT\n"):
+        path.write_bytes(content)
+        found.append(run("generate", path, "--model", tiny_model("llama-dna"), *FEW).stdout)
+    assert found[0].startswith(">one ") and len(set(found)) == 1
+
+
+@pytest.mark.parametrize("name", ["dna-small", "read-encoder", "sounds-small", "speech-small"])
+def test_models_that_do_not_generate_are_refused_by_name(run, name, monkeypatch, tmp_path):
+    import huggingface_hub
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *given, **asked: pytest.fail("asked"))
+    result = run("generate", "--prompt", "ACGT", "--model", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{name}: the model of this name comes with seqkit, and does not generate" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("model", "arguments", "words"),
     [

@@ -1,6 +1,9 @@
 """`seqkit score` as a user meets it."""
 
 import json
+import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,40 @@ def test_variants(run: Run, place: Path, tiny_genomic: Callable[..., Path]) -> N
         float(found["alt_score"]) - float(found["ref_score"]), abs=1e-5
     )
     assert "1 alleles are not spelled out" in result.stderr
+
+
+def test_a_vcf_without_records_is_a_table_without_rows(
+    run: Run, place: Path, tiny_genomic: Callable[..., Path]
+) -> None:
+    model = tiny_genomic("decoder", "6mer")
+    head = run("score", "v.vcf", "--ref", "ref.fa", "-m", model).stdout.splitlines()[0]
+    Path("none.vcf").write_text("".join(VCF.splitlines(keepends=True)[:2]))
+    result = run("score", "none.vcf", "--ref", "ref.fa", "-m", model)
+    assert (result.exit_code, result.stdout) == (0, head + "\n")
+    assert run("score", "none.vcf", "--ref", "ref.fa", "-m", model, "--json").stdout == ""
+
+
+def test_a_vcf_from_standard_input(place: Path, tiny_genomic: Callable[..., Path], run: Run) -> None:
+    arguments = ["--ref", "ref.fa", "-m", str(tiny_genomic("decoder", "6mer"))]
+    code = "from seqkit.cli import main\nmain.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "score", "-", *arguments], input=VCF.encode(), capture_output=True
+    )
+    assert done.stdout.decode() == run("score", "v.vcf", *arguments).stdout
+    wrong = VCF.replace("\tG\t", "\tA\t").encode()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "score", "-", *arguments], input=wrong, capture_output=True
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"standard input: line 3 (chr1:7): REF is A, but ref.fa has G there" in done.stderr
+
+
+def test_the_model_that_comes_with_seqkit_is_about_chance_on_random_bases(run: Run, place: Path) -> None:
+    """Perplexity is per base: 6-mers that overlap tell every base six times."""
+    draw = random.Random(5)
+    Path("random.fa").write_text(f">r\n{''.join(draw.choices('ACGT', k=200))}\n")
+    result = run("score", "random.fa", "--json")
+    assert 3.5 < json.loads(result.stdout)["perplexity"] < 4.6
 
 
 @pytest.mark.parametrize(

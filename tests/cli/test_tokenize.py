@@ -1,10 +1,24 @@
 """`seqkit tokenize` as users run it: there and back, comparisons, bad input."""
 
+import gzip
+import itertools
 import json
 import re
 
 import pytest
 
+#: Byte pairs without a pair, that have no letters but these.
+ACGT = json.dumps(
+    {
+        "version": "1.0",
+        "model": {
+            "type": "BPE",
+            "vocab": {"<unk>": 0, "A": 1, "C": 2, "G": 3, "T": 4},
+            "merges": [],
+            "unk_token": "<unk>",
+        },
+    }
+)
 FASTA = ">one first\nacguACGTNNRY\nACGT\n>empty\n\n>two\nA\n"
 
 
@@ -75,6 +89,45 @@ def test_stats_count_what_there_is(run, fasta, trained):
     assert re.search(r"letters +26 +7 +17 +1\.000", table)
 
 
+def test_stats_tell_bases_per_token_and_what_went_wrong_where(run, fasta, tmp_path):
+    (told,) = json.loads(run("tokenize", "stats", fasta, "-t", "4mer", "--json").stdout)
+    assert told["bases_per_token"] == pytest.approx(17 / 8)
+    kmers = ["".join(bases) for bases in itertools.product("ACGT", repeat=3)]
+    (tmp_path / "vocab.txt").write_text("\n".join(["<oov>", *kmers]))
+    result = run("tokenize", "stats", fasta, "-t", "letters", "-t", tmp_path / "vocab.txt")
+    assert result.exit_code == 1
+    assert f"{fasta}: one: {tmp_path / 'vocab.txt'}: letter 'N' at place 9" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "opened"), [("tokens.tsv.gz", gzip.open), ("tokens.tsv", open)])
+def test_a_name_that_ends_in_gz_is_compressed(run, fasta, tmp_path, name, opened):
+    plain = run("tokenize", "encode", fasta, "-t", "letters").stdout
+    assert run("tokenize", "encode", fasta, "-t", "letters", "-o", tmp_path / name).exit_code == 0
+    with opened(tmp_path / name, "rt") as file:
+        assert file.read() == plain
+    back = tmp_path / "back.fa.gz"
+    assert run("tokenize", "decode", tmp_path / name, "-t", "letters", "-o", back).exit_code == 0
+    assert gzip.decompress(back.read_bytes()).startswith(b">one\nACGTACGTNNRYACGT\n")
+
+
+def test_letters_that_a_tokenizer_has_not(run, tmp_path):
+    (tmp_path / "acgt.json").write_text(ACGT)
+    (tmp_path / "in.fa").write_text(">one\nacguNnR\n")
+    refused = run("tokenize", "encode", tmp_path / "in.fa", "-t", tmp_path / "acgt.json")
+    assert refused.exit_code == 1
+    assert "in.fa: one: letter 'N' at place 5" in refused.stderr and "(--allow-unknown)" in refused.stderr
+    asked = ("tokenize", "encode", tmp_path / "in.fa", "--allow-unknown", "-t")
+    assert run(*asked, tmp_path / "acgt.json").stdout == "one\t1 2 3 4 0 0 0\n"
+    assert run(*asked, "letters").exit_code == 0
+    without = json.loads(ACGT)
+    del without["model"]["unk_token"], without["model"]["vocab"]["<unk>"]
+    (tmp_path / "none.json").write_text(json.dumps(without))
+    result = run(*asked, tmp_path / "none.json")
+    assert (
+        result.exit_code == 2 and "--allow-unknown is for byte pairs with an unknown token" in result.stderr
+    )
+
+
 def test_stats_of_the_first_bases(run, examples):
     result = run(
         "tokenize", "stats", examples / "sarscov2.fa", "-t", "letters", "--max-bases", "1000", "--json"
@@ -83,10 +136,19 @@ def test_stats_of_the_first_bases(run, examples):
 
 
 @pytest.mark.needs_dev_data
-def test_published_tokenizers_by_their_files(run, dev_data, examples):
+def test_published_tokenizers_by_their_files(run, dev_data, examples, tmp_path):
     published = dev_data / "genomics" / "tokenizers" / "dnabert2_tokenizer.json"
     if not published.exists():
         pytest.skip(f"{published} is not unpacked")
+    path = tmp_path / "in.fa"
+    path.write_text(">one\nacguNACGT\n")
+    refused = run("tokenize", "encode", path, "-t", published)
+    assert f"{path}: one: letter 'N' at place 5" in refused.stderr and "(--allow-unknown)" in refused.stderr
+    ids = run("tokenize", "encode", path, "-t", published, "--allow-unknown").stdout.split("\t")[1].split()
+    assert ids.count("0") == 1, "[UNK] once"
+    (tmp_path / "upper.fa").write_text(">one\nACGTNACGT\n")
+    upper = run("tokenize", "encode", tmp_path / "upper.fa", "-t", published, "--allow-unknown")
+    assert upper.stdout.split("\t")[1].split() == ids
     result = run("tokenize", "stats", examples / "sarscov2.fa", "-t", published, "--json")
     (told,) = json.loads(result.stdout)
     assert told["vocab_size"] == 4096
@@ -107,6 +169,7 @@ def test_published_tokenizers_by_their_files(run, dev_data, examples):
         (["train", "in.fa", "-o", "t.json", "--vocab-size", "3"], 2, "a vocabulary of 3 tokens is too small"),
         (["train", "bases.fa", "-o", "t.json"], 1, "bases.fa: there is no base to learn from"),
         (["encode", "in.fa", "-t", "acgt.json"], 1, "in.fa: one: letter 'N' at place 9"),
+        (["encode", "in.fa", "-t", "letters", "-o", "a.tsv.xz"], 2, "a.tsv.xz: .xz is not written"),
     ],
 )
 def test_bad_input(run, tmp_path, monkeypatch, fasta, arguments, exit_code, message):
@@ -116,12 +179,20 @@ def test_bad_input(run, tmp_path, monkeypatch, fasta, arguments, exit_code, mess
     (tmp_path / "wrong.tsv").write_text("r\t1 2 999\n")
     (tmp_path / "nothing.tsv").write_text("")
     (tmp_path / "bases.fa").write_text(">r\n\n")
-    vocabulary = {"<unk>": 0, "A": 1, "C": 2, "G": 3, "T": 4}
-    model = {"type": "BPE", "vocab": vocabulary, "merges": [], "unk_token": "<unk>"}
-    (tmp_path / "acgt.json").write_text(json.dumps({"version": "1.0", "model": model}))
+    (tmp_path / "acgt.json").write_text(ACGT)
     before = sorted(tmp_path.iterdir())
-    result = run("tokenize", *arguments, *(["-o", "out"] if arguments[0] != "train" else []))
+    result = run("tokenize", *arguments, *(["-o", "out"] if "-o" not in arguments else []))
     assert result.exit_code == exit_code
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "in.fa", "-o", "t.json"], ["stats", "in.fa", "-t", "letters"]]
+)
+def test_fewer_than_no_bases(run, tmp_path, monkeypatch, fasta, arguments):
+    monkeypatch.chdir(tmp_path)
+    result = run("tokenize", *arguments, "--max-bases", "-1")
+    assert result.exit_code == 2 and "--max-bases" in result.stderr
+    assert not (tmp_path / "t.json").exists()

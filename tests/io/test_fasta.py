@@ -37,6 +37,8 @@ def write(tmp_path):
         (b"\n\n>a\n\nAC\n\nGT\n\n", [("a", "", b"ACGT")]),
         (b">a x -> y > z\nAC\n", [("a", "x -> y > z", b"AC")]),
         (b">a\tb\nA C\tG\n", [("a", "b", b"ACG")]),
+        (b"\xef\xbb\xbf>a\nACGT\n", [("a", "", b"ACGT")]),
+        (b"\xef\xbb\xbf>a\r\nACGT\r\n", [("a", "", b"ACGT")]),
     ],
 )
 def test_layouts(write, content, expected):
@@ -108,6 +110,10 @@ ORIGIN
 def test_genbank(write):
     assert read(write(GENBANK)) == [("TEST1.2", "A test record", b"ACGTNACGTNGG")]
     assert read(write(gzip.compress(GENBANK))) == [("TEST1.2", "A test record", b"ACGTNACGTNGG")]
+
+
+def test_genbank_behind_a_byte_order_mark(write):
+    assert read(write(b"\xef\xbb\xbf" + GENBANK))[0][0] == "TEST1.2"
 
 
 def test_genbank_without_sequence(write):

@@ -25,6 +25,7 @@ def write(folder: Path, content: bytes) -> Path:
         ("\ufeffcafé\n".encode(), ["café"]),
         (b"@home with the dog\n", ["@home with the dog"]),
         (gzip.compress(b"A dog\n"), ["A dog"]),
+        (b"A dog\rstill\nRain", ["A dog\rstill", "Rain"]),
     ],
 )
 def test_lines(content: bytes, texts: list[str], tmp_path: Path) -> None:
@@ -37,8 +38,10 @@ def test_lines(content: bytes, texts: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b">one first\nacg\nuT\n>two\nGG\n", b"@one\nACGTT\n+\nIIIII\n@two\nGG\n+\nII\n"]
 )
-def test_sequences(content: bytes, tmp_path: Path) -> None:
-    found = prompts.read_prompts(write(tmp_path, content))
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_sequences(content: bytes, newline: bytes, mark: bytes, tmp_path: Path) -> None:
+    found = prompts.read_prompts(write(tmp_path, mark + content.replace(b"\n", newline)))
     assert [(prompt.name, prompt.text) for prompt in found] == [("one", "ACGTT"), ("two", "GG")]
     assert all(prompt.is_sequence for prompt in found)
 
@@ -52,6 +55,8 @@ def test_sequences(content: bytes, tmp_path: Path) -> None:
         (b">one\n>two\nAC\n", "prompts: one: the prompt is empty"),
         (b"A dog\n\xff\xfe\n", "prompts: line 2: neither UTF-8 text nor sequences"),
         (b"@one\nACGT\n+\nII\n", "one"),
+        (b"A dog\rRain\r", "prompts: line ends are bare carriage returns"),
+        (b">one\rACGT\r", "prompts: line ends are bare carriage returns"),
     ],
 )
 def test_what_holds_no_prompt(content: bytes, message: str, tmp_path: Path) -> None:

@@ -134,6 +134,13 @@ def test_a_record_longer_than_a_chunk(write, monkeypatch):
     assert [len(record[1]) for record in read(path)] == [100_000, 1]
 
 
+@pytest.mark.parametrize(
+    "content", [b"@r1\nACGT\n+\nIIII\n", b"@r1\r\nACGT\r\n+\r\nIIII\r\n", b">r1\nACGT\n"]
+)
+def test_a_byte_order_mark_is_no_content(write, content):
+    assert read(write(b"\xef\xbb\xbf" + content)) == read(write(content))
+
+
 FINE = b"@r1\nACGT\n+\nIIII\n"
 
 
@@ -143,6 +150,8 @@ FINE = b"@r1\nACGT\n+\nIIII\n"
         (b"", "reads.fq: is empty: there are no reads in it"),
         (b"\n\n", "reads.fq: is empty: there are no reads in it"),
         (b"ACGT\n", "reads.fq: is neither FASTA ('>name') nor FASTQ ('@name')"),
+        (b">r1\rACGT\r>r2\rAC\r", "reads.fq: line ends are bare carriage returns (convert it with mac2unix)"),
+        (b"@r1\rACGT\r+\rIIII\r", "reads.fq: line ends are bare carriage returns"),
         (b"@HD\tVN:1.6\n", "reads.fq: is a SAM file (samtools fastq turns it into FASTQ)"),
         (b"BAM\1" + bytes(50), "reads.fq: is a BAM or CRAM file (samtools fastq turns it into FASTQ)"),
         (FINE + b"@r2\n", "reads.fq: r2 (record 2): the file ends within this record (is the file whole?)"),

@@ -14,7 +14,7 @@ from seqkit.decoders import catalogue
 from seqkit.decoders.sampling import SamplingOptions
 from seqkit.io.prompts import Prompt
 from seqkit.models import continuation, generative
-from seqkit.models.motifs import Constraints, MotifRule
+from seqkit.models.motifs import Constraints, MotifRule, other_than_bases
 
 IUPAC = {"A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "W": "AT", "N": "ACGT"}
 #: Special tokens, bases, and some longer tokens.
@@ -124,6 +124,20 @@ def test_letters_that_stand_for_several_bases() -> None:
     assert wanted.allowed([1], [], left=1).tolist() == [False, True, False, True, False, False, True]
     forbidden = MotifRule(Constraints(forbidden=("G",)), spelled, (0,))
     assert forbidden.allowed([1], [], left=9).tolist() == [True, True, True, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "others"),
+    [
+        (("", "[PAD]", "<oov>", "A", "C", "G", "T", "N", "ACR", "GATTACA"), (0, 1, 2, 7, 8)),
+        (("_", "_A", "\u2581C", "A", "C", "G", "T"), (0, 1, 2)),
+        (("", "AA", "CC", "GG", "TT"), (0,)),
+        (("", "A", "C", "G", "T", "the"), ()),
+        (("", "A", "N"), ()),
+    ],
+)
+def test_tokens_that_are_no_bases(spelled: tuple[str, ...], others: tuple[int, ...]) -> None:
+    assert other_than_bases(spelled) == others
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """Every tokenizer gives back what it was given: any IUPAC sequence, of any length."""
 
+import signal
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqkit import errors
+from seqkit.tokenizers import bpe
 from seqkit.tokenizers.bpe import BpeTokenizer
 from seqkit.tokenizers.kmer import KmerTokenizer
 from seqkit.tokenizers.letters import LETTERS, SPECIALS
@@ -125,6 +129,38 @@ def test_both_strands_are_told_alike():
     one = BpeTokenizer.train([one_sided], vocab_size=60)
     assert len(both.encode(turned)) == pytest.approx(len(both.encode(one_sided)), rel=0.1)
     assert len(one.encode(turned)) > 3 * len(one.encode(one_sided))
+
+
+def test_an_interrupt_ends_training_while_the_library_works(monkeypatch):
+    """Ctrl-C is heard although the library is not done; what fails in it is told as it is."""
+    begun, free = threading.Event(), threading.Event()
+
+    def never_ends(self, words, trainer):
+        begun.set()
+        free.wait(timeout=60)
+
+    monkeypatch.setattr(bpe, "_PATIENCE", 0.01)
+    slow = type("Slow", (), {"__init__": lambda *given: None, "train_from_iterator": never_ends})
+    monkeypatch.setattr(bpe.tokenizers, "Tokenizer", slow)
+    main = threading.main_thread().ident
+
+    def interrupt():
+        begun.wait(timeout=60)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        BpeTokenizer.train([GENOME], vocab_size=60)
+    free.set()
+
+
+def test_what_fails_while_sequences_are_read_is_told():
+    def broken():
+        yield GENOME
+        raise errors.DataError("cut short", file="a.fa")
+
+    with pytest.raises(errors.DataError, match="a.fa: cut short"):
+        BpeTokenizer.train(broken(), vocab_size=60)
 
 
 def test_bpe_without_room_for_the_letters():

@@ -4,8 +4,20 @@ A model of k-mers side by side reads a sequence in one of k frames, and what it 
 differs from frame to frame. The first frame reads from the first base; in the others
 the first 1 to k - 1 bases are tokens of one letter. In each the tokens spell the whole
 sequence (what is left over at the end, too, is read as letters, never as unknown), so
-each has a true likelihood, and their logarithms are averaged. This file does not know
-how tokens are scored.
+each has a true likelihood, and their logarithms are averaged.
+
+k-mers that overlap, read by a model that sees both ways, tell every base k times: each is
+scored with all of its bases hidden, so that its log-probability is that of k bases given
+all others. It is shared out evenly among its bases, and a base is given the mean of what
+the tokens that hold it have for it. Then every base counts once, at the ends as well; in
+the middle this is the mean over the k ways to cut the sequence into whole k-mers, each of
+which is a pseudo-log-likelihood by blocks (a composite likelihood with weights: Varin, Reid
+and Firth, "An overview of composite likelihood methods", Statistica Sinica 2011). A model
+that knows nothing has log(4) a base in either way of tokenizing, but for its few tokens
+that are no k-mer. Read from left to right, a k-mer that overlaps the one before tells one
+new base, and the logarithms simply add up. This file does not know how tokens are scored.
+
+Shape suffixes: T tokens of a record, L letters.
 """
 
 import dataclasses
@@ -21,7 +33,7 @@ from seqkit.genomics.tokens.files import reverse_complement
 from seqkit.genomics.tokens.records import Record
 from seqkit.models.genomic import GenomicModel
 
-__all__ = ["Score", "frames_of", "score"]
+__all__ = ["Score", "frames_of", "score", "total"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,13 +105,38 @@ def _readings(model: GenomicModel, record: Record, frames: int, both_strands: bo
                 yield record
 
 
+def total(model: GenomicModel, record: Record, scores_T: np.ndarray) -> float:
+    """The log-likelihood (nats) of a record from those of its tokens, in which every base counts once."""
+    if not model.is_causal and getattr(model.tokenizer, "overlapping", False):
+        scores_T = scores_T * _weights(model.tokenizer.spans(record.ids_T))
+    return float(np.nansum(scores_T))
+
+
+def _weights(spans_T: np.ndarray) -> np.ndarray:
+    """What tokens at neighbouring letters, of so many letters each, count: 1 for every letter, shared evenly.
+
+    Examples
+    --------
+    >>> _weights(np.array([3, 3])).round(3).tolist()
+    [0.667, 0.667]
+    """
+    first_T = np.arange(spans_T.size)
+    ends_T = first_T + spans_T
+    borders = np.zeros(int(ends_T.max(initial=0)) + 1)
+    np.add.at(borders, first_T, 1)
+    np.add.at(borders, ends_T, -1)
+    holders_L = np.cumsum(borders)[:-1].round()
+    before = np.concatenate([[0.0], np.cumsum(1 / holders_L)])
+    return np.asarray((before[ends_T] - before[first_T]) / spans_T)
+
+
 def _score(model: GenomicModel, readings: list[tuple[Record, np.ndarray]]) -> Score:
     record = readings[0][0]
     totals, shares = [], []
     for reading, scores_T in readings:
-        total = float(np.nansum(scores_T))
-        totals.append(total)
-        shares.append(total / bases if (bases := _scored_bases(model, reading, scores_T)) else math.nan)
+        totals.append(total(model, reading, scores_T))
+        bases = _scored_bases(model, reading, scores_T)
+        shares.append(totals[-1] / bases if bases else math.nan)
     return Score(
         name=record.name,
         length=record.letters_L.size,

@@ -7,9 +7,11 @@ what it takes away is filled up there from the reference. For k-mers side by sid
 window begins at k neighbouring bases in turn and holds whole k-mers only, and the
 effects are averaged: the same base stands in every place of a k-mer, and no token is a
 left-over letter. Where a chromosome's end would cut an allele off, the two windows end at
-the same base instead. This file does not know how tokens are scored.
+the same base instead. Every base of a window counts once, as in `sequences`. This file does
+not know how tokens are scored.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -19,13 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from seqkit import errors
-from seqkit.genomics.likelihood import laws
-from seqkit.genomics.likelihood.sequences import frames_of
+from seqkit.genomics.likelihood import calls, laws
+from seqkit.genomics.likelihood.sequences import frames_of, total
 from seqkit.genomics.tokens import records
 from seqkit.genomics.tokens.files import reverse_complement
 from seqkit.genomics.tokens.records import Record
-from seqkit.io import fasta
-from seqkit.io.variants import Variant, read_variants
+from seqkit.io.variants import Variant
 from seqkit.models.genomic import GenomicModel
 
 __all__ = ["Effect", "Effects", "effects_of", "haplotypes", "score_file"]
@@ -56,14 +57,15 @@ class Effect:
         return self.alternative - self.reference
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Effects:
-    """Effects in the order of the file, and how many alleles were skipped since they are not spelled out."""
+    """Effects, computed as they are taken, and how many alleles are skipped, not being spelled out."""
 
-    effects: list[Effect]
+    effects: Iterator[Effect]
     skipped: int
 
 
+@contextlib.contextmanager
 def score_file(
     model: GenomicModel,
     vcf: str | Path,
@@ -72,66 +74,44 @@ def score_file(
     *,
     window: int = 512,
     both_strands: bool = False,
-) -> Effects:
-    """Score all spelled alleles of a VCF file; one chromosome is held in memory at a time.
+) -> Iterator[Effects]:
+    """Score all spelled alleles of a VCF file, in its order.
+
+    All is checked before the first is scored. The effects are to be taken within the block. Of the reference
+    one chromosome is held in memory at a time, of the alleles a few batches.
 
     Raises
     ------
-    DataError
-        when a record's chromosome is not in the reference, or its REF is not what stands there; names the
-        record.
+    DataError, OutputError
+        as `calls.checked`.
     UsageError
         when the window is too small.
     """
     if window < LEAST:
         raise errors.UsageError(f"--window {window} is less than {LEAST} bases")
-    variants = list(read_variants(vcf))
-    waiting: dict[str, list[int]] = {}
-    for number, variant in enumerate(variants):
-        waiting.setdefault(variant.chrom, []).append(number)
-    found: dict[int, Effect] = {}
-    for name, _, letters_L in fasta.read_sequences(reference):
-        numbers = waiting.pop(name, [])
-        for number in numbers:
-            _require_reference(variants[number], letters_L, str(vcf), str(reference))
-        spelled = [number for number in numbers if variants[number].is_spelled]
-        scored = effects_of(
-            model,
-            [variants[number] for number in spelled],
-            letters_L,
-            options,
-            window=window,
-            both_strands=both_strands,
-        )
-        found.update(zip(spelled, scored, strict=True))
-    if waiting:
-        number = min(numbers[0] for numbers in waiting.values())
-        raise errors.DataError(
-            f"there is no chromosome {variants[number].chrom!r} in {reference}",
-            file=str(vcf),
-            record=variants[number].record,
-        )
-    effects = [found[number] for number in sorted(found)]
-    return Effects(effects=effects, skipped=len(variants) - len(effects))
+    with calls.checked(vcf, reference) as found:
+        effects = effects_of(model, found.spelled(), options, window=window, both_strands=both_strands)
+        yield Effects(effects=effects, skipped=found.skipped)
 
 
 def effects_of(
     model: GenomicModel,
-    variants: Iterable[Variant],
-    chromosome_L: np.ndarray,
+    variants: Iterable[tuple[Variant, np.ndarray]],
     options: laws.Options,
     *,
     window: int,
     both_strands: bool = False,
 ) -> Iterator[Effect]:
-    """Effects of spelled alleles of one chromosome (upper-case letters, uint8), in order."""
-    pairs: list[tuple[Variant, list[tuple[np.ndarray, np.ndarray]]]] = [
-        (variant, haplotypes(variant, chromosome_L, window=window, frames=frames_of(model)))
-        for variant in variants
-    ]
+    """Effects of spelled alleles, each beside its chromosome (upper-case letters, uint8, (L,)), in order."""
+    frames = frames_of(model)
+    # The model reads a few batches ahead of what is given out; only those are held.
+    ahead, pairs = itertools.tee(
+        (variant, haplotypes(variant, chromosome_L, window=window, frames=frames))
+        for variant, chromosome_L in variants
+    )
     texts = (
         records.tokenize(model, variant.record, strand_L)
-        for variant, windows in pairs
+        for variant, windows in ahead
         for pair in windows
         for letters_L in pair
         for strand_L in (letters_L, *([reverse_complement(letters_L)] if both_strands else []))
@@ -139,7 +119,7 @@ def effects_of(
     scored = laws.log_probs(model, texts, options)
     strands = 2 if both_strands else 1
     for variant, windows in pairs:
-        totals = [_total(some) for some in _by(scored, strands, 2 * len(windows))]
+        totals = [_mean(model, some) for some in _by(scored, strands, 2 * len(windows))]
         reference, alternative = math.fsum(totals[::2]), math.fsum(totals[1::2])
         yield Effect(
             variant=variant,
@@ -214,16 +194,6 @@ def _by(
         yield list(itertools.islice(scored, size))
 
 
-def _total(readings: list[tuple[Record, np.ndarray]]) -> float:
+def _mean(model: GenomicModel, readings: list[tuple[Record, np.ndarray]]) -> float:
     """Mean log-likelihood of the strands."""
-    return float(np.mean([np.nansum(scores_T) for _, scores_T in readings]))
-
-
-def _require_reference(variant: Variant, letters_L: np.ndarray, vcf: str, reference: str) -> None:
-    place = variant.pos - 1
-    there = letters_L[place : place + len(variant.ref)].tobytes().decode()
-    if there != variant.ref:
-        told = there if len(there) == len(variant.ref) else f"the end, {letters_L.size:,} bases long"
-        raise errors.DataError(
-            f"REF is {variant.ref}, but {reference} has {told} there", file=vcf, record=variant.record
-        )
+    return float(np.mean([total(model, record, scores_T) for record, scores_T in readings]))

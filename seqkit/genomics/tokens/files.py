@@ -5,8 +5,9 @@ spaces between; or the same as JSON objects. This file does not know how sequenc
 are tokenized.
 """
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,8 @@ import numpy as np
 from seqkit import errors
 from seqkit.io import compression, sequences
 from seqkit.models.nucleotides import SequenceTokenizer
+from seqkit.tokenizers.bpe import BpeTokenizer
+from seqkit.tokenizers.kmer import KmerTokenizer
 
 __all__ = ["FORMATS", "decode_file", "encode_file", "reverse_complement"]
 
@@ -37,9 +40,19 @@ def reverse_complement(letters_L: np.ndarray) -> np.ndarray:
 
 
 def encode_file(
-    path: str, tokenizer: SequenceTokenizer, out: BinaryIO, *, form: str = "tsv", other_strand: bool = False
+    path: str,
+    tokenizer: SequenceTokenizer,
+    out: BinaryIO,
+    *,
+    form: str = "tsv",
+    other_strand: bool = False,
+    allow_unknown: bool = False,
 ) -> tuple[int, int, int]:
     """Tokenize every record of a sequence file.
+
+    Parameters
+    ----------
+    allow_unknown : letters that the tokenizer has not become its unknown token.
 
     Returns
     -------
@@ -47,15 +60,18 @@ def encode_file(
 
     Raises
     ------
+    UsageError
+        when unknown letters are allowed, and the tokenizer has no token for them.
     DataError
         when the file is damaged or a letter is not in the tokenizer's alphabet; names file and record.
     """
+    encode, hint = _encoder(tokenizer, allow_unknown)
     count = num_letters = num_tokens = 0
     for name, letters_L in sequences.read_records(path):
         try:
-            ids_T = tokenizer.encode(reverse_complement(letters_L) if other_strand else letters_L)
+            ids_T = encode(reverse_complement(letters_L) if other_strand else letters_L)
         except errors.DataError as error:
-            raise errors.DataError(error.message, file=path, record=name) from error
+            raise errors.DataError(error.message, file=path, record=name, hint=error.hint or hint) from error
         out.write(_line(name, ids_T, form))
         count, num_letters, num_tokens = count + 1, num_letters + letters_L.size, num_tokens + ids_T.size
     return count, num_letters, num_tokens
@@ -81,6 +97,22 @@ def decode_file(path: str, tokenizer: SequenceTokenizer, out: BinaryIO) -> int:
     if not count:
         raise errors.DataError("there is no record in it", file=path)
     return count
+
+
+def _encoder(
+    tokenizer: SequenceTokenizer, allow_unknown: bool
+) -> tuple[Callable[[np.ndarray], np.ndarray], str | None]:
+    """How letters become tokens, and what helps when one has none."""
+    if isinstance(tokenizer, KmerTokenizer):
+        # It has a token for every letter.
+        return tokenizer.encode, None
+    if isinstance(tokenizer, BpeTokenizer) and tokenizer.unknown is not None:
+        return functools.partial(tokenizer.encode, allow_unknown=allow_unknown), "--allow-unknown"
+    if allow_unknown:
+        raise errors.UsageError(
+            "--allow-unknown is for byte pairs with an unknown token, which this tokenizer is not"
+        )
+    return tokenizer.encode, "cut the sequence there"
 
 
 def _line(name: str, ids_T: np.ndarray, form: str) -> bytes:

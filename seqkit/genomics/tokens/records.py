@@ -57,7 +57,9 @@ def tokenize(
         parts = [letters_L[at : at + 1] for at in range(min(head, letters_L.size))] + [letters_L[head:]]
         ids_T = np.concatenate([model.tokenizer.encode(part) for part in parts])
     except errors.DataError as error:
-        raise errors.DataError(error.message, file=file, record=name) from error
+        raise errors.DataError(
+            error.message, file=file, record=name, hint=error.hint or "cut the sequence there"
+        ) from error
     return Record(name=name, letters_L=letters_L, ids_T=ids_T.astype(np.int32), file=file)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from seqkit import errors
 from seqkit.io import sequences
 from seqkit.models.nucleotides import SequenceTokenizer
 from seqkit.tokenizers.bpe import BpeTokenizer
@@ -116,15 +117,20 @@ def measure(
     Raises
     ------
     DataError
-        when a file is damaged.
+        when a file is damaged, or a tokenizer without an unknown token lacks a letter; names file and record.
     """
     counters = [_Counter(name, tokenizer) for name, tokenizer in tokenizers.items()]
     left = most_letters or None
     for path in paths:
-        for _, letters_L in sequences.read_records(path):
+        for record, letters_L in sequences.read_records(path):
             part_L = letters_L[:left]
             for counter in counters:
-                counter.add(part_L)
+                try:
+                    counter.add(part_L)
+                except errors.DataError as error:
+                    raise errors.DataError(
+                        f"{counter.name}: {error.message}", file=path, record=record, hint=error.hint
+                    ) from error
             left = None if left is None else left - part_L.size
             if left == 0:
                 return [counter.result() for counter in counters]

@@ -134,6 +134,75 @@ def test_totals_frames_and_strands(tiny_genomic: Callable[..., Path]) -> None:
     assert (plain.tokens, frames.tokens) == (len(model.tokenizer.encode(_letters(text))),) * 2
 
 
+def _base_by_base(model: genomic.GenomicModel, text: str) -> float:
+    """Of overlapping k-mers: every base's share of each token that holds it, averaged base by base."""
+    ids = model.tokenizer.encode(_letters(text))
+    shares: list[list[float]] = [[] for _ in text]
+    for place, (score, span) in enumerate(zip(_slow(model, text), model.tokenizer.spans(ids), strict=True)):
+        for letter in range(place, place + int(span)):
+            shares[letter].append(score / int(span))
+    return sum(sum(share) / len(share) for share in shares)
+
+
+@pytest.mark.parametrize("text", ["ACG", "ACGT", "AC", "ACGTNACGTAACC", "ACGTTGCAGGACCA", "NNACGTR"])
+def test_every_base_counts_once_where_tokens_overlap(tiny_genomic: Callable[..., Path], text: str) -> None:
+    model = genomic.load(str(tiny_genomic("encoder", "3mer-overlapping")), device="cpu")
+    (found,) = sequences.score(model, [_record(model, text)], laws.Options())
+    assert found.log_likelihood == pytest.approx(_base_by_base(model, text), abs=1e-3)
+    assert found.per_base == pytest.approx(found.log_likelihood / len(text))
+
+
+@pytest.mark.parametrize("tokenizer", ["letters", "3mer", "3mer-overlapping", "6mer-overlapping"])
+@pytest.mark.parametrize("context", [16, 64])
+def test_who_knows_nothing_says_chance_for_every_base(
+    tiny_genomic: Callable[..., Path], tokenizer: str, context: int
+) -> None:
+    model = genomic.load(str(tiny_genomic("encoder", tokenizer, context)), device="cpu")
+    for weight in model.network.parameters():
+        weight.data.zero_()
+    text = "ACGTTGCAGGACCATTAGACCAAT"
+    (found,) = sequences.score(model, [_record(model, text)], laws.Options(), both_strands=True)
+    k = model.tokenizer.k  # type: ignore[union-attr]
+    assert found.per_base == pytest.approx(-math.log(model.network.config.vocab_size) / k)
+    if k == 6:
+        assert found.perplexity == pytest.approx(4, abs=0.01)
+
+
+def test_read_from_left_to_right_overlapping_tokens_add_up(tiny_genomic: Callable[..., Path]) -> None:
+    """Each token tells one more base of what is already known, but for the first."""
+    model = genomic.load(str(tiny_genomic("decoder", "3mer-overlapping")), device="cpu")
+    text = "ACGTTGCAGGACCA"
+    (found,) = sequences.score(model, [_record(model, text)], laws.Options())
+    assert found.log_likelihood == pytest.approx(sum(_slow(model, text)), abs=1e-3)
+
+
+def test_a_base_is_told_without_seeing_it(
+    tiny_genomic: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the network is shown when a token is scored holds none of the token's bases."""
+    model = genomic.load(str(tiny_genomic("encoder", "3mer-overlapping")), device="cpu")
+    text = "ACGTTGCAGGAC"
+    ids = model.tokenizer.encode(_letters(text))
+    shown: list[np.ndarray] = []
+    asked = laws._logits
+    monkeypatch.setattr(
+        laws, "_logits", lambda model, ids_Bn, *rest: shown.extend(ids_Bn) or asked(model, ids_Bn, *rest)
+    )
+    _fast(model, [text])
+    assert len(shown) == ids.size
+    for place, row in enumerate(shown):
+        inner = row[len(model.before) : len(row) - len(model.after)]
+        seen = {
+            letter
+            for at in np.flatnonzero(inner != model.tokenizer.specials["mask"])
+            for letter in range(at, at + 3)
+        }
+        own = set(range(place, place + 3))
+        assert seen.isdisjoint(own)
+        if 3 <= place < ids.size - 3:
+            assert seen | own == set(range(len(text)))
+
+
 def test_nothing_is_certain(tiny_genomic: Callable[..., Path]) -> None:
     model = genomic.load(str(tiny_genomic("decoder", "6mer")), device="cpu")
     (found,) = sequences.score(model, [_record(model, "")], laws.Options(), all_frames=True)

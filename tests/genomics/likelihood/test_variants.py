@@ -87,14 +87,15 @@ def test_effects_are_differences_of_scores(
         f"c\t50\t.\t{deleted}\t{deleted[0]}\n"
         f"c\t150\t.\t{CHROMOSOME[149]}\t{inserted}\n"
     )
-    found = variants.score_file(model, vcf, fasta, laws.Options(), window=30, both_strands=both)
+    with variants.score_file(model, vcf, fasta, laws.Options(), window=30, both_strands=both) as found:
+        effects = list(found.effects)
     assert found.skipped == 2
-    assert [(e.variant.pos, e.variant.alt) for e in found.effects] == [
+    assert [(e.variant.pos, e.variant.alt) for e in effects] == [
         (100, alt),
         (50, deleted[0]),
         (150, inserted),
     ]
-    for effect in found.effects:
+    for effect in effects:
         pairs = variants.haplotypes(
             effect.variant, _letters(CHROMOSOME), window=30, frames=sequences.frames_of(model)
         )
@@ -130,14 +131,20 @@ def test_records_that_do_not_fit_are_named(
     fasta.write_text(f">c\n{CHROMOSOME}\n")
     wrong = "T" if CHROMOSOME[101] != "T" else "A"
     vcf.write_text(HEAD + line.format(wrong) + "\n")
-    with pytest.raises(errors.DataError) as caught:
-        variants.score_file(model, vcf, fasta, laws.Options(), window=30)
+    with (
+        pytest.raises(errors.DataError) as caught,
+        variants.score_file(model, vcf, fasta, laws.Options(), window=30),
+    ):
+        pass
     assert words in str(caught.value)
     assert str(vcf) in str(caught.value)
     assert "line 3" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b">c\nACGT\n", b"BCF\x02\x02"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b">c\nACGT\n", b"BCF\x02\x02", b"##fileformat=VCFv4.2\r#CHROM\rc\t1\t.\tA\tC\r"],
+)
 def test_what_is_no_vcf_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "v.vcf"
     path.write_bytes(content)
@@ -147,5 +154,94 @@ def test_what_is_no_vcf_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_window_that_is_too_small_is_refused(tiny_genomic: Callable[..., Path], tmp_path: Path) -> None:
     model = genomic.load(str(tiny_genomic("decoder", "letters")), device="cpu")
-    with pytest.raises(errors.UsageError, match="--window 3"):
-        variants.score_file(model, tmp_path / "v.vcf", tmp_path / "r.fa", laws.Options(), window=3)
+    with (
+        pytest.raises(errors.UsageError, match="--window 3"),
+        variants.score_file(model, tmp_path / "v.vcf", tmp_path / "r.fa", laws.Options(), window=3),
+    ):
+        pass
+
+
+def _files(folder: Path, lines: list[str], newline: str = "\n") -> tuple[Path, Path]:
+    """A VCF of some lines, and a reference of two chromosomes."""
+    vcf, fasta = folder / "v.vcf", folder / "r.fa"
+    vcf.write_bytes((HEAD + "".join(f"{line}\n" for line in lines)).replace("\n", newline).encode())
+    fasta.write_text(f">c\n{CHROMOSOME}\n>d\n{CHROMOSOME[::-1]}\n>unused\nACGT\n")
+    return vcf, fasta
+
+
+def _snp(chrom: str, pos: int) -> str:
+    letters = CHROMOSOME if chrom == "c" else CHROMOSOME[::-1]
+    return f"{chrom}\t{pos}\t.\t{letters[pos - 1]}\t{'A' if letters[pos - 1] != 'A' else 'C'}"
+
+
+def test_the_order_of_the_file_stays_whatever_that_of_the_reference(
+    tiny_genomic: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = genomic.load(str(tiny_genomic("decoder", "letters")), device="cpu")
+    asked = [("d", 20), ("c", 30), ("d", 10), ("c", 90)]
+    vcf, fasta = _files(tmp_path, [_snp(*each) for each in asked])
+    with variants.score_file(model, vcf, fasta, laws.Options(), window=20) as found:
+        effects = list(found.effects)
+    assert [(each.variant.chrom, each.variant.pos) for each in effects] == asked
+    alone, _ = _files(tmp_path, [_snp("c", 90)])
+    with variants.score_file(model, alone, fasta, laws.Options(), window=20) as found:
+        (last,) = found.effects
+    assert effects[3].effect == pytest.approx(last.effect, abs=1e-4)
+
+
+@pytest.mark.parametrize("wrong", ["d\t9999\t.\tA\tC", "nowhere\t1\t.\tA\tC", "d\tx\t.\tA\tC"])
+def test_everything_is_checked_before_anything_is_scored(
+    tiny_genomic: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    model = genomic.load(str(tiny_genomic("decoder", "letters")), device="cpu")
+    vcf, fasta = _files(tmp_path, [_snp("c", 30)] * 99 + [wrong])
+    monkeypatch.setattr(laws, "_causal", lambda *given: pytest.fail("something was scored"))
+    with (
+        pytest.raises(errors.DataError, match="line 102"),
+        variants.score_file(model, vcf, fasta, laws.Options(batch_tokens=1), window=20) as found,
+    ):
+        next(found.effects)
+
+
+def test_effects_come_while_the_file_is_read(
+    tiny_genomic: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = genomic.load(str(tiny_genomic("decoder", "letters")), device="cpu")
+    vcf, fasta = _files(tmp_path, [_snp("c", 30)] * 500)
+    taken = []
+    haplotypes = variants.haplotypes
+    monkeypatch.setattr(
+        variants, "haplotypes", lambda *given, **asked: taken.append(1) or haplotypes(*given, **asked)
+    )
+    with variants.score_file(model, vcf, fasta, laws.Options(batch_tokens=50), window=20) as found:
+        next(found.effects)
+        assert len(taken) < 50
+
+
+def test_carriage_returns_before_newlines_change_nothing(
+    tiny_genomic: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = genomic.load(str(tiny_genomic("decoder", "letters")), device="cpu")
+    found = []
+    for newline in ("\n", "\r\n"):
+        vcf, fasta = _files(tmp_path, [_snp("c", 30)], newline)
+        with variants.score_file(model, vcf, fasta, laws.Options(), window=20) as scored:
+            found.append([(effect.variant, effect.effect) for effect in scored.effects])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", [("encoder", "3mer-overlapping"), ("encoder", "letters")])
+def test_a_model_that_knows_nothing_finds_no_effect(
+    tiny_genomic: Callable[..., Path], tmp_path: Path, kind: tuple[str, str]
+) -> None:
+    model = genomic.load(str(tiny_genomic(*kind)), device="cpu")
+    for weight in model.network.parameters():
+        weight.data.zero_()
+    inserted = f"c\t50\t.\t{CHROMOSOME[49]}\t{CHROMOSOME[49]}GATTACA"
+    vcf, fasta = _files(tmp_path, [_snp("c", 30), _snp("c", 1), _snp("d", 200), inserted])
+    with variants.score_file(model, vcf, fasta, laws.Options(), window=30) as found:
+        for effect in found.effects:
+            assert effect.effect == pytest.approx(0, abs=1e-4)
+            assert effect.reference == pytest.approx(
+                -30 * np.log(model.network.config.vocab_size) / (3 if "3mer" in kind[1] else 1), abs=1e-3
+            )
