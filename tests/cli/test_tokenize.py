@@ -52,10 +52,28 @@ def test_there_and_back(run, tmp_path, fasta, trained, name, form):
 
 def test_standard_output_holds_tokens_only(run, fasta):
     result = run("tokenize", "encode", fasta, "-t", "letters")
-    lines = result.stdout.splitlines()
+    head, *lines = result.stdout.splitlines()
+    assert head.startswith("#tokenizer\t")
     assert [line.partition("\t")[0] for line in lines] == ["one", "empty", "two"]
     assert lines[1] == "empty\t"
     assert len(lines[0].split("\t")[1].split()) == 16
+
+
+@pytest.mark.parametrize("form", ["tsv", "jsonl"])
+def test_tokens_of_another_tokenizer_are_refused(run, tmp_path, fasta, form):
+    """Of as many tokens: nothing in the numbers would show it."""
+    tokens = tmp_path / "tokens"
+    assert run("tokenize", "encode", fasta, "-t", "6mer", "-o", tokens, "--format", form).exit_code == 0
+    result = run("tokenize", "decode", tokens, "-t", "6mer-overlapping")
+    assert result.exit_code == 1
+    assert "another tokenizer" in result.stderr and str(tokens) in result.stderr
+    assert result.stdout == ""
+
+
+def test_tokens_without_a_mark_are_taken_at_their_word(run, tmp_path):
+    (tmp_path / "tokens").write_text("r\t6 7 8 9\n")
+    result = run("tokenize", "decode", tmp_path / "tokens", "-t", "letters")
+    assert result.exit_code == 0 and result.stdout.startswith(">r\n")
 
 
 def test_the_other_strand(run, tmp_path):
@@ -117,7 +135,7 @@ def test_letters_that_a_tokenizer_has_not(run, tmp_path):
     assert refused.exit_code == 1
     assert "in.fa: one: letter 'N' at place 5" in refused.stderr and "(--allow-unknown)" in refused.stderr
     asked = ("tokenize", "encode", tmp_path / "in.fa", "--allow-unknown", "-t")
-    assert run(*asked, tmp_path / "acgt.json").stdout == "one\t1 2 3 4 0 0 0\n"
+    assert run(*asked, tmp_path / "acgt.json").stdout.endswith("\none\t1 2 3 4 0 0 0\n")
     assert run(*asked, "letters").exit_code == 0
     without = json.loads(ACGT)
     del without["model"]["unk_token"], without["model"]["vocab"]["<unk>"]
@@ -144,11 +162,11 @@ def test_published_tokenizers_by_their_files(run, dev_data, examples, tmp_path):
     path.write_text(">one\nacguNACGT\n")
     refused = run("tokenize", "encode", path, "-t", published)
     assert f"{path}: one: letter 'N' at place 5" in refused.stderr and "(--allow-unknown)" in refused.stderr
-    ids = run("tokenize", "encode", path, "-t", published, "--allow-unknown").stdout.split("\t")[1].split()
+    ids = run("tokenize", "encode", path, "-t", published, "--allow-unknown").stdout.split("\t")[-1].split()
     assert ids.count("0") == 1, "[UNK] once"
     (tmp_path / "upper.fa").write_text(">one\nACGTNACGT\n")
     upper = run("tokenize", "encode", tmp_path / "upper.fa", "-t", published, "--allow-unknown")
-    assert upper.stdout.split("\t")[1].split() == ids
+    assert upper.stdout.split("\t")[-1].split() == ids
     result = run("tokenize", "stats", examples / "sarscov2.fa", "-t", published, "--json")
     (told,) = json.loads(result.stdout)
     assert told["vocab_size"] == 4096
