@@ -139,7 +139,7 @@ def _save(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> None
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"Pretraining: {arguments.minutes:g} minutes of one processor each, d_model 128, 2 layers; fine-tuning: "
+        f"Pretraining: {arguments.minutes:g} minutes of a processor each, d_model 128, 2 layers; tuning: "
         f"{arguments.tuning_minutes:g} minutes, {arguments.seeds} seeds. Losses per token of different "
         "tokens cannot be compared with each other.",
         "",

@@ -37,10 +37,11 @@ def evaluate(
 ) -> None:
     """Score captions: CIDEr-D, BLEU, ROUGE-L, sentence vectors, each with its 95 % interval over clips.
 
-    Clips are matched by name, whatever their folder and format; every clip with references needs a caption.
-    The score by sentence vectors is a tenth where rules find the language faulty. A model that made the
-    captions should not be whose vectors judge them; take another one where there is one. SPICE and SPIDEr are
-    not computed: SPICE needs a Java program that seqkit does not run.
+    Clips are matched by name, whatever their format, and by folder where several have one name; every clip
+    with references needs a caption. The score by sentence vectors is a tenth where rules find the language
+    faulty; "silence" is not. A model that made the captions should not be whose vectors judge them; take
+    another one where there is one. SPICE and SPIDEr are not computed: SPICE needs a Java program that seqkit
+    does not run.
     """
     from seqkit.audio.evaluation import report
 

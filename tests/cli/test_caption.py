@@ -1,5 +1,6 @@
 """`seqkit caption`: files of all kinds, one failing alone, outputs whole or not at all."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -7,16 +8,18 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import checkpoints
 import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from seqkit.audio.captioning import describe, folder
+from seqkit.audio.captioning import folder
 from seqkit.audio.captioning.model import CaptionConfig, CaptionModel
 from seqkit.audio.captioning.sentences import SentenceConfig, SentenceEncoder
 from seqkit.audio.encoders.conv import ConvConfig, ConvEncoder
 from seqkit.cli import main
+from seqkit.io import audio
 from seqkit.tokenizers.subword import SubwordTokenizer
 
 
@@ -147,13 +150,13 @@ def test_standard_input_goes_through_the_disk(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = []
-    whole = describe.describe_file
+    whole = audio.read_blocks
 
-    def describe_file(source: Any, *rest: Any, **more: Any) -> Any:
+    def read_blocks(source: Any, *rest: Any, **more: Any) -> Any:
         sources.append(source)
         return whole(source, *rest, **more)
 
-    monkeypatch.setattr(describe, "describe_file", describe_file)
+    monkeypatch.setattr(audio, "read_blocks", read_blocks)
     result = caption("-", "--model", model, stdin=sound(tmp_path / "a.wav").read_bytes())
     assert result.exit_code == 0 and result.stdout.splitlines()[1].startswith("-\t0.000\t1.000")
     assert isinstance(sources[0], str) and not Path(sources[0]).exists()
@@ -172,6 +175,18 @@ def test_standard_input_goes_through_the_disk(
         (("--silence-db", "nan"), "--silence-db"),
         (("--silence-db", "-inf"), "--silence-db"),
         (("--model", "nowhere"), "nowhere"),
+        (("--device", "tpu"), "--device"),
+        (("--temperature", "0"), "--temperature"),
+        (("--temperature", "nan"), "--temperature"),
+        (("--top-p", "1.1"), "--top-p"),
+        (("--likelihood-weight", "nan"), "--likelihood-weight"),
+        (("--likelihood-weight", "0", "--similarity-weight", "0"), "--similarity-weight"),
+        (("--decoder", "beam", "--temperature", "1"), "--temperature has no effect on --decoder beam"),
+        (("--decoder", "diverse", "--seed", "1"), "--seed has no effect on --decoder diverse"),
+        (("--classifier", "c"), "--classifier has no effect on --decoder sample"),
+        (("--n-best", "21"), "--candidates"),
+        (("--n-best", "2", "--format", "srt"), "srt has room for one caption of a window"),
+        (("--n-best", "2", "--format", "vtt"), "--n-best"),
     ],
 )
 def test_wrong_usage_is_named(model: Path, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -179,6 +194,59 @@ def test_wrong_usage_is_named(model: Path, tmp_path: Path, arguments: tuple[str,
     assert result.exit_code == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_tables_and_lines_hold_every_caption_of_a_window(model: Path, tmp_path: Path) -> None:
+    def said(form: str) -> list[str]:
+        # Random weights say all kinds of things, and any of it in disorder.
+        options = ("--n-best", 4, "--candidates", 6, "--temperature", 2, "--no-fluency-filter")
+        result = caption(clip, "--model", model, *options, "--format", form)
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()
+
+    clip = sound(tmp_path / "a.wav")
+    [row] = map(json.loads, said("jsonl"))
+    each = [row, *row["alternatives"]]
+    assert len(each) == 4
+    assert said("txt") == [one["text"] for one in each]
+    for form, comma in (("tsv", "\t"), ("csv", ",")):
+        table = list(csv.reader(said(form)[1:], delimiter=comma))
+        assert [cells[4] for cells in table] == [one["text"] for one in each]
+        assert [float(cells[3]) for cells in table] == pytest.approx([one["score"] for one in each], abs=1e-4)
+        assert [cells[3] for cells in table] == sorted((cells[3] for cells in table), reverse=True)
+
+
+def test_files_are_described_together_and_as_each_alone(model: Path, tmp_path: Path) -> None:
+    first, bad = sound(tmp_path / "1.wav", seconds=0.5, loud=0.1), tmp_path / "3.wav"
+    silent, last = sound(tmp_path / "2.wav", loud=0.0), sound(tmp_path / "4.wav", seconds=2.0)
+    bad.write_bytes(b"no sound at all")
+    files = (first, silent, bad, last)
+    options = ("--model", model, "--format", "jsonl", "--candidates", 2, "--window", 1, "--batch-size")
+
+    def said(result: Result) -> list[tuple[object, ...]]:
+        return [(row["file"], row["start"], row["text"]) for row in rows(result)]
+
+    alone = [row for file in files for row in said(caption(file, *options, 1))]
+    assert [row[0] for row in alone] == [str(file) for file in (first, silent, last, last)]
+    for size in (3, 64):
+        result = caption(*files, *options, size)
+        assert result.exit_code == 1 and "1 of 4" in result.stderr
+        assert said(result) == alone
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "1.jsonl").write_text("kept")
+    assert caption(*files, *options, 64, "--output-dir", out, "--skip-existing").exit_code == 1
+    assert (out / "1.jsonl").read_text() == "kept"
+    assert len((out / "4.jsonl").read_text().splitlines()) == 2
+
+
+def test_windows_longer_than_a_checkpoint_reads_are_cut_shorter_and_told(tmp_path: Path) -> None:
+    whisper = checkpoints.whisper(tmp_path / "m")
+    clip = sound(tmp_path / "a.wav", seconds=4.5, rate=16_000)
+    result = caption(clip, "--model", whisper, "--window", 60, "--format", "jsonl")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "seqkit: windows are at most 2 s long: the model reads no more at once\n"
+    assert [(row["start"], row["end"]) for row in rows(result)] == [(0.0, 2.0), (2.0, 4.0), (4.0, 4.5)]
 
 
 def test_a_file_named_like_a_command_and_help_without_torch(tmp_path: Path) -> None:

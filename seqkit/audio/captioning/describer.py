@@ -8,8 +8,9 @@ Shape suffixes: S samples, B clips, N candidates, L tokens.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,8 @@ from seqkit.audio.captioning.interface import Scored
 from seqkit.audio.captioning.model import Source
 from seqkit.audio.captioning.ranking import RankConfig, rank
 from seqkit.decoders.drafters.plain import PlainDrafter
-from seqkit.decoders.engine import Engine
-from seqkit.decoders.interfaces import Inputs
+from seqkit.decoders.engine import Engine, row_dice
+from seqkit.decoders.interfaces import Inputs, Row
 from seqkit.decoders.models import target_of
 from seqkit.decoders.sampling import SamplingOptions
 from seqkit.decoders.search import catalogue as searches
@@ -38,6 +39,8 @@ DEFAULT = "sounds-small"
 GENERAL = "a sound that is hard to tell"
 START, END = 1, 2
 METHODS = ("sample", "beam", "diverse", "conditional")
+#: Entries of memory, of all candidates, that are decoded at a time: bounds what long windows take.
+TOGETHER = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,10 @@ class DescribeConfig:
             raise errors.UsageError(f"{self.method!r} is none of {', '.join(METHODS)}", hint="--decoder")
         if self.candidates < 1 or self.most_tokens < 4:
             raise errors.UsageError("needs at least 1 candidate and 4 tokens", hint="--candidates")
+        if not 0 < self.temperature < math.inf:
+            raise errors.UsageError("drawing needs a temperature above 0", hint="--temperature")
+        if not 0 < self.top_p <= 1:
+            raise errors.UsageError("a share of probability is above 0 and at most 1", hint="--top-p")
 
 
 class CaptionDescriber:
@@ -79,13 +86,17 @@ class CaptionDescriber:
     ----------
     parts : the model.
     config : how captions are looked for.
+
+    It runs where the model's weights are.
     """
 
     def __init__(self, parts: folder.Parts, config: DescribeConfig = DescribeConfig()) -> None:
         self.parts, self.config = parts, config
         self.rate: int = parts.encoder.mel.config.rate
+        self._device = next(parts.model.parameters()).device
         self._target = target_of(parts.model.decoder)
-        self._classifier = None if config.classifier is None else load_classifier(Path(config.classifier))
+        guide = None if config.classifier is None else load_classifier(Path(config.classifier))
+        self._classifier = None if guide is None else guide.to(self._device)
 
     @torch.inference_mode()
     def describe(self, waves: Sequence[npt.NDArray[np.float32]], n_best: int = 1) -> list[list[Scored]]:
@@ -94,35 +105,40 @@ class CaptionDescriber:
             return []
         heard = self.parts.encoder.hear([torch.from_numpy(np.ascontiguousarray(wave)) for wave in waves])
         whole = Source.of(heard)
+        sources = [_row(whole, row) for row in range(len(waves))]
+        memories = [self.parts.model.memory(source) for source in sources]
+        drawn = self._drawn(memories) if self.config.method == "sample" else map(self._searched, memories)
         found = []
-        for row in range(len(waves)):
-            source = _row(whole, row)
-            ranked = rank(self._candidates(source), self.config.ranking)
+        for source, tokens in zip(sources, drawn, strict=True):
+            ranked = rank(self._candidates(source, tokens), self.config.ranking)
             found.append([self._calibrated(one) for one in ranked][:n_best])
         return [self._cautious(captions) for captions in found]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors (N, W) of sentences."""
-        ids_NL = _padded([self.parts.tokenizer.encode(text) or [START] for text in texts])
-        vectors_NW: npt.NDArray[np.float32] = self.parts.sentences(ids_NL).numpy()
+        ids_NL = self._padded([self.parts.tokenizer.encode(text) or [START] for text in texts])
+        vectors_NW: npt.NDArray[np.float32] = self.parts.sentences(ids_NL).cpu().numpy()
         return vectors_NW
 
-    def _candidates(self, source: Source) -> list[Scored]:
+    def _candidates(self, source: Source, found: Sequence[tuple[int, ...]]) -> list[Scored]:
         """Captions of one clip with their log-probabilities and similarities."""
-        memory = self.parts.model.memory(source)
-        found = self._drawn(memory) if self.config.method == "sample" else self._searched(memory)
         ids = [tokens for tokens in dict.fromkeys(found) if tokens] or [(END,)]
         logprobs = self._logprobs(source, ids)
         placed_W = self.parts.model.place(source)[0]
-        vectors_NW = self.parts.sentences(_padded([one[: _ended(one)] or (START,) for one in ids]))
+        vectors_NW = self.parts.sentences(self._padded([one[: _ended(one)] or (START,) for one in ids]))
         return [
             Scored(self.parts.tokenizer.decode(one[: _ended(one)]).strip() or GENERAL, 0.0, logprob, cosine)
             for one, logprob, cosine in zip(ids, logprobs, (vectors_NW @ placed_W).tolist(), strict=True)
         ]
 
-    def _drawn(self, memory: dict[str, torch.Tensor]) -> list[tuple[int, ...]]:
-        config = self.config
+    def _drawn(self, memories: Sequence[dict[str, torch.Tensor]]) -> Iterator[list[tuple[int, ...]]]:
+        """Candidates of clips, of several at a time; the same as of each alone."""
+        for group in _groups(memories, self.config.candidates):
+            yield from self._drawn_together(group)
+
+    def _drawn_together(self, memories: Sequence[dict[str, torch.Tensor]]) -> list[list[tuple[int, ...]]]:
+        config, count = self.config, self.config.candidates
         sampling = SamplingOptions(
             temperature=config.temperature,
             top_p=config.top_p,
@@ -133,14 +149,15 @@ class CaptionDescriber:
             seed=config.seed,
         )
         inputs = Inputs(
-            prompts=[[START]] * config.candidates,
+            prompts=[[START]] * (count * len(memories)),
             encoder_kwargs={
-                name: value.repeat_interleave(config.candidates, dim=0) for name, value in memory.items()
+                name: value.repeat_interleave(count, dim=0) for name, value in _stacked(memories).items()
             },
         )
-        engine = Engine(self._target, PlainDrafter(), PointVerifier(), costs=None)
+        engine = Engine(self._target, _SameDice(count), PointVerifier(), costs=None)
         tokens, _ = engine.generate(inputs, sampling)
-        return [tuple(one) for one in tokens]
+        rows = [tuple(one) for one in tokens]
+        return [rows[place : place + count] for place in range(0, len(rows), count)]
 
     def _searched(self, memory: dict[str, torch.Tensor]) -> list[tuple[int, ...]]:
         sampling = SamplingOptions(
@@ -157,7 +174,7 @@ class CaptionDescriber:
     def _logprobs(self, source: Source, ids: Sequence[tuple[int, ...]]) -> list[float]:
         """Mean log-probability of a caption's tokens, its end included."""
         rows = [(START, *one[: _ended(one)], END) for one in ids]
-        ids_NL = _padded(rows)
+        ids_NL = self._padded(rows)
         repeated = Source(
             probabilities_BC=source.probabilities_BC.expand(len(ids), -1),
             frames_BUD=_repeated(source.frames_BUD, len(ids)),
@@ -166,8 +183,15 @@ class CaptionDescriber:
         )
         logits_NLV = self.parts.model.spell(repeated, ids_NL[:, :-1]).log_softmax(dim=-1)
         picked_NL = logits_NLV.gather(2, ids_NL[:, 1:, None])[..., 0] * (ids_NL[:, 1:] != 0)
-        lengths_N = torch.tensor([len(row) - 1 for row in rows])
+        lengths_N = torch.tensor([len(row) - 1 for row in rows], device=self._device)
         return [float(one) for one in picked_NL.sum(dim=1) / lengths_N]
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Token ids (B, L), padded with 0."""
+        ids_BL = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        for row, ids in enumerate(rows):
+            ids_BL[row, : len(ids)] = torch.tensor(list(ids), dtype=torch.long)
+        return ids_BL.to(self._device)
 
     def _calibrated(self, one: Scored) -> Scored:
         told = self.parts.calibration
@@ -180,8 +204,15 @@ class CaptionDescriber:
         return [Scored(GENERAL, captions[0].score), *captions][: len(captions)]
 
 
-def load(name: str = DEFAULT, config: DescribeConfig | None = None) -> CaptionDescriber:
+def load(
+    name: str = DEFAULT, config: DescribeConfig | None = None, device: torch.device | str = "cpu"
+) -> CaptionDescriber:
     """A model by its name in the package, or from its folder.
+
+    Parameters
+    ----------
+    config : how captions are looked for.
+    device : where it runs.
 
     Raises
     ------
@@ -189,7 +220,47 @@ def load(name: str = DEFAULT, config: DescribeConfig | None = None) -> CaptionDe
         if there is no such model, or it is damaged.
     """
     parts = folder.load_parts(Path(catalogue.model_directory(name, (DEFAULT,))))
+    for network in parts.networks().values():
+        network.to(device)
     return CaptionDescriber(parts, config or DescribeConfig())
+
+
+class _SameDice(PlainDrafter):
+    """Plain decoding of several clips' candidates, each with the dice that it has where its clip is alone.
+
+    Parameters
+    ----------
+    candidates : of a clip; its rows follow one another.
+    """
+
+    def __init__(self, candidates: int) -> None:
+        self._candidates = candidates
+
+    def start(self, rows: Sequence[Row], run: Any) -> None:
+        """Give every row its dice."""
+        for row in rows:
+            row.dice = row_dice(run.options, row.index % self._candidates)
+
+
+def _groups(
+    memories: Sequence[dict[str, torch.Tensor]], candidates: int
+) -> Iterator[Sequence[dict[str, torch.Tensor]]]:
+    """Neighbours of which `TOGETHER` entries of memory are held at a time, or one alone."""
+    start, longest = 0, 0
+    for place, memory in enumerate(memories):
+        longest = max(longest, memory["inputs_embeds"].shape[1])
+        if place > start and (place + 1 - start) * candidates * longest > TOGETHER:
+            yield memories[start:place]
+            start, longest = place, memory["inputs_embeds"].shape[1]
+    yield memories[start:]
+
+
+def _stacked(memories: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Memories as one, padded with entries that are not there."""
+    return {
+        name: torch.nn.utils.rnn.pad_sequence([memory[name][0] for memory in memories], batch_first=True)
+        for name in memories[0]
+    }
 
 
 def _row(whole: Source, row: int) -> Source:
@@ -210,10 +281,3 @@ def _repeated(table: torch.Tensor | None, count: int) -> torch.Tensor | None:
 def _ended(ids: Sequence[int]) -> int:
     """Where the end is, or the length."""
     return list(ids).index(END) if END in ids else len(ids)
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    ids_BL = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for row, ids in enumerate(rows):
-        ids_BL[row, : len(ids)] = torch.tensor(list(ids), dtype=torch.long)
-    return ids_BL

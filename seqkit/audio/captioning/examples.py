@@ -210,8 +210,12 @@ def read_texts(path: Path) -> list[str]:
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
+    except OSError as error:
+        raise errors.DataError(
+            f"cannot be read: {error.strerror}", file=str(path), hint="--data holds the recipe's files"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise errors.DataError("is no text in UTF-8", file=str(path)) from error
     lines = [line for line in lines if line]
     if not lines:
         raise errors.DataError("holds no caption", file=str(path))

@@ -6,6 +6,7 @@ last. Knows texts and numbers; not models.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 
@@ -33,8 +34,12 @@ class RankConfig:
 
     def __post_init__(self) -> None:
         """Check every field once."""
-        if min(self.likelihood, self.similarity) < 0 or not self.likelihood + self.similarity:
-            raise errors.UsageError("weights of ranking must not be negative, nor both 0")
+        weights = (self.likelihood, self.similarity)
+        if not all(map(math.isfinite, weights)) or min(weights) < 0 or not sum(weights):
+            raise errors.UsageError(
+                "weights of ranking are finite, not negative, and not both 0",
+                hint="--likelihood-weight, --similarity-weight",
+            )
 
 
 def faults(text: str) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ _NOT_VERBS = frozenset(
 _MAY_REPEAT = frozenset("again on over up down more round around out off in through further".split())
 #: These are said twice on purpose.
 _MAY_DOUBLE = frozenset("very ha tick knock beep choo tap click so really many much woof tweet".split())
+#: What `seqkit caption` says where nothing is heard: no sentence, and no fault.
+_SILENT = ["silence"]
 _LINKS = frozenset("and or then".split())
 _SMALL = frozenset("a an the and or of in on at to with by for as is are then from it its while into".split())
 
@@ -108,6 +110,8 @@ def faults(text: str) -> tuple[str, ...]:
     parts = [words(part) for part in re.split(r"[.;!?]+(?:\s|$)", text)]
     sentences = [part for part in parts if part] or [[]]
     whole = [word for part in sentences for word in part]
+    if whole == _SILENT:
+        return ()
     checks = (
         len(whole) < 2,
         any(map(_ends_open, sentences)),

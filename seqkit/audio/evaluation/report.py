@@ -6,12 +6,13 @@ is never part of it: it needs a Java program that this package does not run.
 Shape suffixes: R resamples, N clips.
 """
 
+import collections
 import csv
 import dataclasses
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def clip_name(file: str) -> str:
 def read_predictions(path: str | Path) -> dict[str, str]:
     """Captions by the name of their clip, from TSV, CSV, JSON or JSON lines with `file` and `text`.
 
+    Clips of one name in several folders have as many of their folders in it as tell them apart.
     Windows of one file, told apart by their `start`, are joined in time; what neighbours repeat is said once.
 
     Raises
@@ -98,17 +100,27 @@ def read_predictions(path: str | Path) -> dict[str, str]:
     DataError
         if the file cannot be read, a row has no `file` and `text`, or a clip is captioned twice.
     """
-    found: dict[str, dict[tuple[str, float], str]] = {}
+    found: dict[str, dict[float, str]] = {}
+    places: dict[str, str] = {}
     for place, row in _rows(Path(path)):
         file, text = row.get("file", row.get("file_name")), row.get("text")
         if not isinstance(file, str) or not file or not isinstance(text, str):
             raise errors.DataError("has no file and text", file=str(path), record=place)
-        windows = found.setdefault(clip_name(file), {})
-        start = (file, _number(row.get("start") or 0, path, place))
-        if start in windows or any(other != file for other, _ in windows):
-            raise errors.DataError(f"captions {clip_name(file)!r} twice", file=str(path), record=place)
+        windows = found.setdefault(file, {})
+        start = _number(row.get("start") or 0, path, place)
+        if start in windows:
+            raise errors.DataError(
+                f"captions {clip_name(file)!r} twice",
+                file=str(path),
+                record=place,
+                hint="of several captions of a window (--n-best), json and jsonl keep the others apart",
+            )
         windows[start] = text
-    return {name: _joined([windows[start] for start in sorted(windows)]) for name, windows in found.items()}
+        places.setdefault(file, place)
+    names = _names(places, path, "captions")
+    return {
+        names[file]: _joined([windows[start] for start in sorted(windows)]) for file, windows in found.items()
+    }
 
 
 def read_references(path: str | Path) -> dict[str, list[str]]:
@@ -125,6 +137,7 @@ def read_references(path: str | Path) -> dict[str, list[str]]:
         if the file cannot be read, a row has no caption, or a clip is there twice.
     """
     found: dict[str, list[str]] = {}
+    places: dict[str, str] = {}
     for place, row in _rows(Path(path)):
         file = row.get("file") or row.get("file_name")
         texts = [value for name, value in row.items() if str(name).startswith("caption") and value]
@@ -137,11 +150,11 @@ def read_references(path: str | Path) -> dict[str, list[str]]:
             or not all(isinstance(text, str) for text in texts)
         ):
             raise errors.DataError("has no file and captions", file=str(path), record=place)
-        name = clip_name(file)
-        if name in found:
-            raise errors.DataError(f"names {name!r} twice", file=str(path), record=place)
-        found[name] = texts
-    return found
+        if file in found:
+            raise errors.DataError(f"names {clip_name(file)!r} twice", file=str(path), record=place)
+        found[file], places[file] = texts, place
+    names = _names(places, path, "names")
+    return {names[file]: texts for file, texts in found.items()}
 
 
 def matched(predictions: dict[str, str], references: dict[str, list[str]]) -> Matched:
@@ -152,19 +165,49 @@ def matched(predictions: dict[str, str], references: dict[str, list[str]]) -> Ma
     DataError
         if a clip has references and no caption; the first few are named.
     """
-    missing = [name for name in references if name not in predictions]
+    found = {name: _alike(name, predictions) for name in references}
+    missing = [name for name, alike in found.items() if len(alike) != 1]
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        unclear = [f"{name} ({' or '.join(found[name][:2])}?)" if found[name] else name for name in missing]
         raise errors.DataError(
-            f"no caption for {', '.join(missing[:_NAMED])}{more}",
-            hint="clips are matched by name, without folder and suffix",
+            f"no caption for {', '.join(unclear[:_NAMED])}{more}",
+            hint="clips are matched by name, without suffix, and by folder where names are not enough",
         )
+    taken = {name: alike[0] for name, alike in found.items()}
+    used = set(taken.values())
+    if len(used) < len(taken):
+        twice = next(name for name, own in taken.items() if list(taken.values()).count(own) > 1)
+        raise errors.DataError(f"no caption of its own for {twice}", hint="name its folder in both files")
     return Matched(
         names=list(references),
-        captions=[predictions[name] for name in references],
+        captions=[predictions[taken[name]] for name in references],
         references=list(references.values()),
-        unasked=[name for name in predictions if name not in references],
+        unasked=[name for name in predictions if name not in used],
     )
+
+
+def _alike(name: str, others: Mapping[str, Any]) -> list[str]:
+    """The one of some names that is this, or those of which one ends with the other, folder by folder."""
+    if name in others:
+        return [name]
+    return [other for other in others if f"/{name}".endswith(f"/{other}") or f"/{other}".endswith(f"/{name}")]
+
+
+def _names(places: Mapping[str, str], path: str | Path, what: str) -> dict[str, str]:
+    """Names of files by their rows: without folder and suffix, or with as many folders as tell them apart."""
+    parts = {file: [*re.split(r"[/\\]+", file)[:-1], clip_name(file)] for file in places}
+    names, depth = {file: told[-1] for file, told in parts.items()}, 1
+    while len(set(names.values())) < len(names):
+        counts = collections.Counter(names.values())
+        doubled = [file for file, name in names.items() if counts[name] > 1]
+        depth += 1
+        if all(len(parts[file]) < depth for file in doubled):
+            name = names[doubled[0]]
+            again = next(file for file in doubled[1:] if names[file] == name)
+            raise errors.DataError(f"{what} {name!r} twice", file=str(path), record=places[again])
+        names.update({file: "/".join(parts[file][-depth:]) for file in doubled})
+    return names
 
 
 def evaluate(

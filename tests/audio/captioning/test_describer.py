@@ -11,6 +11,7 @@ from seqkit.audio.captioning import describer
 from seqkit.audio.captioning.describer import GENERAL, CaptionDescriber, DescribeConfig
 from seqkit.audio.captioning.folder import Calibration, Parts
 from seqkit.audio.captioning.model import Source
+from seqkit.audio.captioning.ranking import RankConfig
 
 
 def waves(count: int = 2) -> list[np.ndarray]:
@@ -42,6 +43,18 @@ def test_searches_find_as_many_as_are_asked_for(parts: Parts, method: str) -> No
     }
     assert found[1] == 1 and found[3] <= 3
     assert 8 < found[12] <= 12
+
+
+def test_clips_of_any_lengths_are_drawn_together_and_as_each_alone(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DescribeConfig(candidates=6, temperature=1.5, most_tokens=10)
+    own = CaptionDescriber(parts, config)
+    some = [*waves(4), *waves(2)]
+    alone = [[one.text for one in own.describe([wave], n_best=6)[0]] for wave in some]
+    for most in (describer.TOGETHER, 100, 1):
+        monkeypatch.setattr(describer, "TOGETHER", most)
+        assert [[one.text for one in row] for row in own.describe(some, n_best=6)] == alone
 
 
 @torch.inference_mode()
@@ -78,8 +91,16 @@ def test_nothing_and_wrong_options(parts: Parts) -> None:
     assert CaptionDescriber(parts).describe([]) == []
     with pytest.raises(errors.UsageError, match="classifier"):
         CaptionDescriber(parts, DescribeConfig(method="conditional")).describe(waves(1))
-    for wrong in ({"method": "x"}, {"candidates": 0}, {"most_tokens": 1}):
+    nan = float("nan")
+    for wrong in (
+        *({"method": "x"}, {"candidates": 0}, {"most_tokens": 1}),
+        *({"temperature": value} for value in (0.0, -1.0, nan, float("inf"))),
+        *({"top_p": value} for value in (0.0, 1.5, nan)),
+    ):
         with pytest.raises(errors.UsageError):
             DescribeConfig(**wrong)  # type: ignore[arg-type]
+    for weights in ((0.0, 0.0), (-1.0, 1.0), (nan, 1.0), (1.0, float("inf"))):
+        with pytest.raises(errors.UsageError, match="-weight"):
+            RankConfig(likelihood=weights[0], similarity=weights[1])
     with pytest.raises(errors.UsageError, match="no such model"):
         describer.load("nowhere")

@@ -91,6 +91,7 @@ def test_a_fault_is_called_by_its_name(kind: str) -> None:
         "people talk. A dog barks.",
         "a lamp is switched on",
         "sirens blare as vehicles go by",
+        "silence",
     ],
 )
 def test_what_only_looks_like_a_fault_is_none(text: str) -> None:

@@ -71,7 +71,7 @@ def test_references_are_read_from_tables_and_json(tmp_path: Path, name: str, con
         ('{"file": "x"', "is neither a table nor JSON"),
         ("[" * 100_000, "is neither a table nor JSON"),
         ("file,text\nx.wav,rain\ny.wav,wind\nx.wav,rain\n", "row 3: captions 'x' twice"),
-        ("file,text\na/x.wav,rain\nb/x.wav,rain\n", "row 2: captions 'x' twice"),
+        ("file,text\na/x.wav,rain\na/x.flac,rain\n", "row 2: captions 'a/x' twice"),
         ("file,start,text\nx.wav,soon,rain\n", "row 1: 'soon' is no start in seconds"),
     ],
 )
@@ -108,6 +108,20 @@ def test_files_that_are_no_text_are_named(tmp_path: Path) -> None:
         report.read_predictions(path)
     with pytest.raises(errors.DataError, match="cannot be read"):
         report.read_predictions(tmp_path)
+
+
+def test_clips_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    said, people = tmp_path / "said.csv", tmp_path / "people.csv"
+    said.write_text("file,text\nd/b/x.wav,rain\nd/a/x.wav,wind\nd/y.wav,hum\n")
+    people.write_text("file,caption_1\na/x.ogg,it blows\nb/x.ogg,it rains\nelsewhere/y.ogg,a hum\n")
+    predictions, references = report.read_predictions(said), report.read_references(people)
+    assert predictions == {"b/x": "rain", "a/x": "wind", "y": "hum"}
+    assert report.matched(predictions, references).captions == ["wind", "rain", "hum"]
+    people.write_text("file,caption_1\nx.ogg,it blows\n")
+    with pytest.raises(errors.DataError, match=r"no caption for x \(b/x or a/x\?\)"):
+        report.matched(predictions, report.read_references(people))
+    with pytest.raises(errors.DataError, match="no caption of its own for a/x"):
+        report.matched({"x": "rain"}, {"a/x": ["rain"], "b/x": ["rain"]})
 
 
 def test_missing_clips_are_named_and_others_kept_apart() -> None:
