@@ -18,7 +18,7 @@ from seqkit.audio.captioning.model import CaptionConfig, CaptionModel
 from seqkit.audio.captioning.sentences import SentenceConfig, SentenceEncoder
 from seqkit.audio.encoders import kinds
 from seqkit.audio.encoders.heard import SoundEncoder
-from seqkit.io import atomic
+from seqkit.io import atomic, tensor_files
 from seqkit.tokenizers.subword import SubwordTokenizer
 
 __all__ = ["MODEL_TYPE", "Calibration", "Parts", "load_parts", "save"]
@@ -65,8 +65,7 @@ def save(folder: Path, parts: Parts, *, card: str, dtype: torch.dtype = torch.fl
             if not name.endswith("lm_head.weight"):  # the embedding, which is written once
                 kind = dtype if name in parameters else tensor.dtype
                 tensors[f"{prefix}.{name}"] = tensor.detach().cpu().to(kind).contiguous().clone()
-    with atomic.atomic_path(folder / "model.safetensors") as path:
-        safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    tensor_files.save(folder / "model.safetensors", tensors)
     config = {
         "model_type": MODEL_TYPE,
         "encoder": kinds.describe(parts.encoder),

@@ -27,7 +27,7 @@ from seqkit.audio.captioning.model import CaptionModel, Source
 from seqkit.audio.captioning.recipe import Recipe
 from seqkit.audio.captioning.words import label_phrases
 from seqkit.audio.encoders import corpus, kinds
-from seqkit.io import atomic
+from seqkit.io import atomic, tensor_files
 from seqkit.tokenizers.subword import SubwordTokenizer
 from seqkit.training import curves, loop
 
@@ -326,8 +326,7 @@ def _listened(
         masks=chosen.masks if chosen.spec_augment else None,
         advance=on_listen,
     )
-    with atomic.atomic_path(path) as aside:
-        safetensors.torch.save_file(_packed(clips), aside, metadata={"digest": digest})
+    tensor_files.save(path, _packed(clips), {"digest": digest})
     return clips
 
 

@@ -18,7 +18,7 @@ from seqkit.audio import classes, features
 from seqkit.audio.encoders.conv import ConvConfig, ConvEncoder
 from seqkit.audio.encoders.heard import SoundEncoder
 from seqkit.audio.encoders.patches import PatchConfig, PatchEncoder
-from seqkit.io import atomic
+from seqkit.io import atomic, tensor_files
 
 __all__ = ["KINDS", "MODEL_TYPE", "build", "describe", "fits", "load", "save"]
 
@@ -94,8 +94,7 @@ def save(folder: Path, encoder: SoundEncoder, *, card: str = "", dtype: torch.dt
         name: tensor.detach().cpu().to(dtype if name in parameters else tensor.dtype).contiguous()
         for name, tensor in encoder.state_dict().items()
     }
-    with atomic.atomic_path(folder / "model.safetensors") as path:
-        safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    tensor_files.save(folder / "model.safetensors", tensors)
     for name, content in (("config.json", describe(encoder)), ("classes.json", classes.audioset_names())):
         with atomic.atomic_file(folder / name) as file:
             file.write(json.dumps(content, indent=1).encode() + b"\n")
