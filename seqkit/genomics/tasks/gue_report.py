@@ -231,7 +231,7 @@ def _draw(found: Sequence[Row], path: Path) -> None:
     axes.set(xticks=range(len(names)), ylabel="MCC (%)", title="GUE: test split, mean of seeds")
     axes.set_xticklabels(names, rotation=20)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper", frameon=False)
     figure.savefig(path, dpi=120)
 
 

@@ -228,7 +228,8 @@ def _draw(found: Sequence[Row], path: Path) -> None:
         axes.set_title(f"split by {way}")
         axes.set_xticklabels(list(SOURCES))
         axes.grid(axis="y", alpha=0.3)
-        axes.legend(loc="lower right")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
     figure.savefig(path, dpi=120)
 
 
