@@ -170,6 +170,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(EXIT_TERMINATED)
 
 
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind an error: compiled libraries turn one into errors of their own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def main() -> None:
     """Run the program with the arguments of the process.
 
@@ -178,7 +185,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
+    except KeyboardInterrupt as error:
+        raise SystemExit(EXIT_INTERRUPTED) from error
     except Exception as error:
+        if _interrupted(error):
+            raise SystemExit(EXIT_INTERRUPTED) from error
         debug = "--debug" in sys.argv
         hint = "" if debug else " (a bug in seqkit; `seqkit --debug ...` shows where)"
         _report(f"internal error: {type(error).__name__}: {error}{hint}", debug=debug)

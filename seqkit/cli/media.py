@@ -22,7 +22,7 @@ import typer.core
 
 from seqkit import errors
 
-__all__ = ["SUFFIXES", "PathsGroup", "expand", "on_disk", "write_all"]
+__all__ = ["SUFFIXES", "PathsGroup", "expand", "on_disk", "require_inputs_stay", "write_all"]
 
 #: What is looked for in folders; a file that is named is read whatever its suffix.
 SUFFIXES = frozenset(
@@ -38,6 +38,7 @@ class PathsGroup(typer.core.TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `run` before anything that is not a command."""
         if not args or args[0] not in self.commands:
+            _require_no_dash(args, self.commands[RUN])
             args = [RUN, *(args or ["--help"])]
         return super().parse_args(ctx, args)
 
@@ -45,6 +46,19 @@ class PathsGroup(typer.core.TyperGroup):
         """The command of a name; `run` has none in usage lines."""
         name, command, rest = super().resolve_command(ctx, args)
         return "" if name == RUN else name, command, rest
+
+
+def _require_no_dash(args: Sequence[str], command: Any) -> None:
+    """Refuse a file whose name would be taken for an option, and say how to name it."""
+    options = {name: option for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    before = None
+    for arg in args:
+        if arg == "--":
+            return
+        takes_it = before is not None and not before.is_flag
+        if arg.startswith("-") and arg not in {"-", *options} and not takes_it and os.path.lexists(arg):
+            raise errors.UsageError("a file of such a name looks like an option", file=arg, hint=f"./{arg}")
+        before = options.get(arg)
 
 
 def expand(paths: Sequence[str], *, recursive: bool = False) -> list[str]:
@@ -136,10 +150,10 @@ def write_all(
     failed: list[errors.SeqkitError] = []
     if output_dir is not None:
         outputs = _outputs(files, Path(output_dir), form)
-        _check_inputs_stay(files, outputs)
+        require_inputs_stay(files, outputs)
         _each(dict(zip(files, outputs, strict=True)), segments_of, form, skip_existing, failed, advance)
     else:
-        _check_inputs_stay(files, [] if out in (None, "-") else [Path(str(out))])
+        require_inputs_stay(files, [] if out in (None, "-") else [Path(str(out))])
         _together(files, segments_of, form, out or "-", failed, advance)
     if failed:
         raise _verdict(failed, len(files))
@@ -159,7 +173,8 @@ def _check_options(
         raise errors.UsageError(f"{form} holds the times of one file only", hint="--output-dir")
 
 
-def _check_inputs_stay(files: Sequence[str], outputs: Sequence[Path]) -> None:
+def require_inputs_stay(files: Sequence[str], outputs: Sequence[Path]) -> None:
+    """Refuse, as `UsageError`, an output that is one of the inputs; "-" among these is standard input."""
     read = {_identity(0 if file == "-" else file) for file in files} - {None}
     for output in outputs:
         if _identity(output) in read:
@@ -201,7 +216,7 @@ def _doubled(outputs: Sequence[Path]) -> set[Path]:
 
 
 def _verdict(failed: Sequence[errors.SeqkitError], count: int) -> errors.SeqkitError:
-    told = f"{len(failed)} of {count} files could not be read"
+    told = f"{len(failed)} of {count} files failed"
     if len(failed) < count:
         return errors.PartialFailureError(told)
     return errors.DataError(told) if count > 1 else failed[0]

@@ -4,7 +4,8 @@ Parses and prints; `seqkit.vision_speech` does the work.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -59,6 +60,7 @@ def run(
         str | None, typer.Option(metavar="FILE", help="Transcripts to learn how texts go on; a line each.")
     ] = None,
     language_weight: Annotated[float, typer.Option(min=0, help="Its weight.")] = 0.3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for all cores.")] = 0,
     offline: Annotated[
         bool, typer.Option("--offline", help="Touch no network; nothing here ever does.")
@@ -84,19 +86,26 @@ def run(
         ctc_weight=ctc_weight,
         language_file=language_model,
         language_weight=language_weight,
+        device=device,
         threads=threads,
     )
     config = recording.RecordingConfig(modality=modality, face=face, seconds=window)
 
+    files, notes = media.expand(inputs, recursive=recursive), _Notes()
+
     def segments_of(file: str) -> Iterator[Any]:
-        def note(text: str) -> None:
-            print(f"seqkit: {'standard input' if file == '-' else file}: {text}", file=sys.stderr)
+        with media.on_disk(file) as source, _within(source, file, alone=len(files) == 1) as advance:
+            yield from transcribe.transcribe_file(
+                source,
+                transcriber,
+                config,
+                file=file,
+                note=lambda text: notes.tell(file, text),
+                remark=None if modality == "av" else lambda text: notes.tell_once(file, text),
+                advance=advance,
+            )
 
-        with media.on_disk(file) as source:
-            yield from transcribe.transcribe_file(source, transcriber, config, file=file, note=note)
-
-    files = media.expand(inputs, recursive=recursive)
-    with progress.progress_bar("transcribing", total=len(files), unit="files") as advance:
+    with notes, _over(files) as advance:
         media.write_all(
             files,
             segments_of,
@@ -106,6 +115,58 @@ def run(
             skip_existing=skip_existing,
             advance=advance,
         )
+
+
+class _Notes:
+    """Notes on files, on standard error; what is the same of many is told of the first, then counted."""
+
+    def __init__(self) -> None:
+        self._others: dict[str, int] = {}
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *failure: object) -> None:
+        for text, count in self._others.items():
+            if count:
+                _say(f"the same of {count:,} other {'file' if count == 1 else 'files'}: {text}")
+
+    def tell(self, file: str, text: str) -> None:
+        """Tell it of this file."""
+        _say(f"{'standard input' if file == '-' else file}: {text}")
+
+    def tell_once(self, file: str, text: str) -> None:
+        """Tell it of this file if it is the first of which it is told."""
+        if text in self._others:
+            self._others[text] += 1
+            return
+        self._others[text] = 0
+        self.tell(file, text)
+
+
+def _say(text: str) -> None:
+    print(f"seqkit: {text}", file=sys.stderr)
+
+
+def _over(files: Sequence[str]) -> AbstractContextManager[Callable[[float], None]]:
+    """Progress over several files."""
+    if len(files) == 1:
+        return nullcontext(lambda amount: None)
+    return progress.progress_bar("transcribing", total=len(files), unit="files")
+
+
+@contextmanager
+def _within(source: str, file: str, *, alone: bool) -> Iterator[Callable[[float], None]]:
+    """Progress within a file that is the only one, in seconds."""
+    if not alone:
+        yield lambda amount: None
+        return
+    from seqkit.vision_speech import recording
+
+    length = recording.length_of(source, file)
+    unit = "s" if length is None else f"of {length:,.0f} s"
+    with progress.progress_bar("transcribing", total=length, unit=unit) as advance:
+        yield advance
 
 
 app.command("train")(transcribe_train.train)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from seqkit import errors
-from seqkit.cli import progress
+from seqkit.cli import media, progress
 
 __all__ = ["evaluate", "inspect"]
 
@@ -20,7 +20,10 @@ __all__ = ["evaluate", "inspect"]
 def evaluate(
     manifest: Annotated[
         str,
-        typer.Argument(metavar="MANIFEST", help="JSON lines of file and text, or a GRID speaker's folder."),
+        typer.Argument(
+            metavar="MANIFEST",
+            help="JSON lines or a table of file and text, or a GRID speaker's folder; - is standard input.",
+        ),
     ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="speech-small, or the folder of a model.")
@@ -51,6 +54,7 @@ def evaluate(
         typer.Option(metavar="DIR", help="Keep what is read of the clips there."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of babble and resamples.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for all cores.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every text.")] = False,
 ) -> None:
@@ -74,6 +78,7 @@ def evaluate(
         language_file=language_model,
         language_without=tuple(line.text for line in lines),
         language_weight=language_weight,
+        device=device,
         threads=threads,
     )
     with progress.progress_bar("reading", total=len(lines), unit="clips") as advance:
@@ -115,8 +120,11 @@ def _ratios(told: str) -> list[float]:
 
 
 def inspect(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A video.")],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE.png", help="The picture.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A video; - is standard input.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .jpg; - is standard output."),
+    ],
     face: Annotated[
         int | None, typer.Option(min=1, help="Which face, from the left; otherwise the one that talks.")
     ] = None,
@@ -125,10 +133,13 @@ def inspect(
     """Draw what the model sees: frames with the faces that are followed, and the mouths cut out of them."""
     from seqkit.vision_speech import sheet
 
-    frames, seen, faces = sheet.contact_sheet(path, out, face=face, seconds=seconds)
+    media.require_inputs_stay([path], [] if out == "-" else [Path(out)])
+    name = "standard input" if path == "-" else path
+    with media.on_disk(path) as source:
+        frames, seen, faces = sheet.contact_sheet(source, out, face=face, seconds=seconds, file=name)
     which = "the mouth" if face is None else f"the mouth of face {face}"
     print(
-        f"seqkit: {path}: {faces} {'face' if faces == 1 else 'faces'}; {which} in {seen} of {frames} frames, "
+        f"seqkit: {name}: {faces} {'face' if faces == 1 else 'faces'}; {which} in {seen} of {frames} frames, "
         f"no face in {frames - seen}",
         file=sys.stderr,
     )

@@ -24,6 +24,12 @@ def train(
     start: Annotated[
         str | None, typer.Option(metavar="DIR", help="A speech model, or what `pretrain video` made.")
     ] = None,
+    audio_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Hear by this wav2vec 2.0 model: what `pretrain audio` made, or its like."
+        ),
+    ] = None,
     objective: Annotated[
         str | None, typer.Option(help="cross-entropy, or pcpg: policy gradient by character error beside it.")
     ] = None,
@@ -66,6 +72,7 @@ def train(
             out=Path(out),
             data=Path(data),
             start=None if start is None else Path(start),
+            audio_start=None if audio_start is None else Path(audio_start),
             resume=resume,
             minutes=minutes,
             on_read=lambda done, total: advance("reading", done, total, None),
@@ -99,8 +106,8 @@ def pretrain(
 ) -> None:
     """Learn from sounds or lips without texts. Interrupted, the same command goes on where it stopped.
 
-    What `video` makes is a start for `train --start`; what `audio` makes is a wav2vec 2.0 folder in
-    transformers' layout, to be fine-tuned there.
+    What `video` makes is a start for `train --start`; what `audio` makes is one for `train --audio-start`, a
+    wav2vec 2.0 folder in transformers' layout.
     """
     from seqkit.models import continuation
     from seqkit.vision_speech import selfsupervision

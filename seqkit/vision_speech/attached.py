@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 from seqkit import errors
-from seqkit.io import atomic
+from seqkit.io import atomic, tensor_files
 from seqkit.models import listening
 from seqkit.vision_speech import folder, gated
 from seqkit.vision_speech.corpus import SAMPLES_PER_FRAME
@@ -60,7 +60,7 @@ class AttachedTranscriber(WhisperTranscriber):
         wave_S = clip.wave_S
         if wave_S is None:
             wave_S = np.zeros(clip.frames * SAMPLES_PER_FRAME, dtype=np.float32)
-        batch = batch_of([clip])
+        batch = batch_of([clip]).to(self.model.device)
         visual_BTW = self.visual.see(batch)
         assert visual_BTW is not None, "the clip has pictures"
         with self.stream.seeing(visual_BTW, batch.real_BT):
@@ -72,8 +72,8 @@ def load_checkpoint(audio_model: Path) -> tuple[Any, Any]:
     return listening.load(audio_model, {WHISPER: "WhisperForConditionalGeneration"}, "--audio-model")
 
 
-def load(audio_model: Path, lips: Path) -> AttachedTranscriber:
-    """A checkpoint with the lips that were trained for it.
+def load(audio_model: Path, lips: Path, device: torch.device | str = "cpu") -> AttachedTranscriber:
+    """A checkpoint with the lips that were trained for it; on the processor unless a device is given.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def load(audio_model: Path, lips: Path) -> AttachedTranscriber:
         stream.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise errors.DataError(f"cannot be read: {error}", file=str(lips)) from error
-    return AttachedTranscriber(model, processor, stream, visual)
+    return AttachedTranscriber(model.to(device), processor, stream.to(device), visual.to(device))
 
 
 def save(out: Path, model: Any, stream: gated.VisualStream, visual: SpeechModel, *, card: str) -> None:
@@ -101,8 +101,7 @@ def save(out: Path, model: Any, stream: gated.VisualStream, visual: SpeechModel,
     out.mkdir(parents=True, exist_ok=True)
     folder.save(out / VISUAL, visual, card="# The model whose lips are seen\n")
     tensors = {name: weight.detach().contiguous() for name, weight in stream.state_dict().items()}
-    with atomic.atomic_path(out / "model.safetensors") as path:
-        safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    tensor_files.save(out / "model.safetensors", tensors)
     for name, content in (("config.json", json.dumps(_config(model, visual), indent=1)), ("README.md", card)):
         with atomic.atomic_file(out / name) as file:
             file.write(content.encode())

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from seqkit import errors
+from seqkit.backbone.device import choose_device
 from seqkit.vision_speech import language
 from seqkit.vision_speech import transcriber as own
 from seqkit.vision_speech.decoding import DecodeConfig
@@ -37,6 +38,7 @@ def transcriber(
     language_file: str | None = None,
     language_without: Sequence[str] = (),
     language_weight: float = 0.3,
+    device: str = "auto",
     threads: int = 0,
 ) -> Transcriber:
     """The transcriber of a name.
@@ -49,6 +51,7 @@ def transcriber(
     method, beams, ctc_weight, language_weight : see `DecodeConfig`.
     language_file : transcripts, a line each.
     language_without : texts that are left out of them.
+    device : see `choose_device`.
     threads : 0 leaves them as they are.
 
     Raises
@@ -60,16 +63,17 @@ def transcriber(
         torch.set_num_threads(threads)
     config = DecodeConfig(method=method, beams=beams, ctc_weight=ctc_weight, language_weight=language_weight)
     _require_used(audio_model, config, language_file)
+    where = choose_device(device)
     if audio_model is not None:
         from seqkit.vision_speech import attached, foreign
 
         if lips is not None:
-            return attached.load(Path(audio_model), Path(lips))
-        return foreign.load(Path(audio_model))
+            return attached.load(Path(audio_model), Path(lips), where)
+        return foreign.load(Path(audio_model), where)
     if lips is not None:
         raise errors.UsageError("lips are attached to a checkpoint", file=lips, hint="--audio-model")
     known = None if language_file is None else language.read(language_file, language_without)
-    return own.load(model, config, known)
+    return own.load(model, config, known, where)
 
 
 def _require_used(audio_model: str | None, config: DecodeConfig, language_file: str | None) -> None:

@@ -60,6 +60,7 @@ def read(
     faces: FaceConfig = FACES,
     mouths: MouthConfig = MOUTHS,
     whole: bool = True,
+    seen: bool = True,
     on_read: Callable[[int, int], None] | None = None,
 ) -> list[Example]:
     """All clips of a list.
@@ -68,6 +69,7 @@ def read(
     ----------
     kept : folder where what is read is kept; taken from there if the files are still the same.
     whole : refuse clips without sound or without pictures; otherwise they are silent, or nobody is seen.
+    seen : look for mouths; otherwise nobody is seen, and clips need no pictures.
     on_read : told how many of how many clips are read.
 
     Raises
@@ -75,7 +77,7 @@ def read(
     DataError
         if a clip cannot be read, or has no sound or no pictures.
     """
-    digest = _digest(lines, faces, mouths, whole)
+    digest = _digest(lines, faces, mouths, whole, seen)
     if kept is not None and (kept / "clips.json").is_file():
         found = _restored(lines, kept, digest)
         if found is not None:
@@ -83,7 +85,7 @@ def read(
     finder = CascadeFaces(faces)
     examples = []
     for number, line in enumerate(lines, start=1):
-        examples.append(_read(line, finder, faces, mouths, whole))
+        examples.append(_read(line, finder, faces, mouths, whole, seen))
         if on_read is not None:
             on_read(number, len(lines))
     if kept is not None:
@@ -91,11 +93,13 @@ def read(
     return examples
 
 
-def _read(line: Line, finder: CascadeFaces, faces: FaceConfig, mouths: MouthConfig, whole: bool) -> Example:
+def _read(
+    line: Line, finder: CascadeFaces, faces: FaceConfig, mouths: MouthConfig, whole: bool, seen: bool
+) -> Example:
     heard_S = np.zeros(0, np.float32)
     if whole or video.has_sound(line.file):
         heard_S = audio.load(line.file, RATE)
-    if whole or video.has_video(line.file):
+    if seen and (whole or video.has_video(line.file)):
         frames = [frame.grey_HW for frame in video.read_frames(line.file, fps=FPS)]
         found = find_mouths(frames, finder, faces=faces, mouths=mouths)
     else:
@@ -106,9 +110,10 @@ def _read(line: Line, finder: CascadeFaces, faces: FaceConfig, mouths: MouthConf
     return Example(line, wave_S, found.grey_THW, found.seen_T)
 
 
-def _digest(lines: Sequence[Line], faces: FaceConfig, mouths: MouthConfig, whole: bool) -> str:
+def _digest(lines: Sequence[Line], faces: FaceConfig, mouths: MouthConfig, whole: bool, seen: bool) -> str:
     """What the files and the options are; another digest is another corpus."""
-    state = [repr(faces), repr(mouths)] + ([] if whole else ["with parts missing"])
+    state = [repr(faces), repr(mouths)] if seen else ["unseen"]
+    state += [] if whole else ["with parts missing"]
     for line in lines:
         try:
             size = line.file.stat().st_size

@@ -132,7 +132,7 @@ class JointScorer:
         for parent, places in by_parent.items():
             tokens = [candidates.tokens[place][0] for place in places]
             own_C[places] = self._added(prefixes[parent].tokens, tokens)
-        return torch.from_numpy(own_C) - self.weight * candidates.log_probs_C.double()
+        return torch.from_numpy(own_C) - self.weight * candidates.log_probs_C.double().cpu()
 
     def _added(self, prefix: tuple[int, ...], tokens: list[int]) -> npt.NDArray[np.float64]:
         added_C = np.zeros(len(tokens))

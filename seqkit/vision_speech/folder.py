@@ -13,10 +13,11 @@ import safetensors.torch
 import torch
 
 from seqkit import errors
-from seqkit.io import atomic
+from seqkit.io import atomic, tensor_files
 from seqkit.vision_speech.model import SpeechConfig, SpeechModel
+from seqkit.vision_speech.wavestem import WaveSizes
 
-__all__ = ["MODEL_TYPE", "load_model", "save"]
+__all__ = ["MODEL_TYPE", "load_model", "read_config", "save"]
 
 MODEL_TYPE = "seqkit-speech"
 _LARGEST_CONFIG = 1 << 20
@@ -31,8 +32,7 @@ def save(folder: Path, model: SpeechModel, *, card: str, dtype: torch.dtype = to
         for name, tensor in model.state_dict().items()
         if name != TIED
     }
-    with atomic.atomic_path(folder / "model.safetensors") as path:
-        safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    tensor_files.save(folder / "model.safetensors", tensors)
     config = {"model_type": MODEL_TYPE, **dataclasses.asdict(model.config)}
     with atomic.atomic_file(folder / "config.json") as file:
         file.write(json.dumps(config, indent=1).encode() + b"\n")
@@ -52,7 +52,7 @@ def load_model(folder: Path) -> SpeechModel:
     DataError
         when a file is missing or damaged, or weights do not fit the sizes; named.
     """
-    config = _config(folder / "config.json")
+    config = read_config(folder)
     weights = folder / "model.safetensors"
     try:
         model = SpeechModel(config)
@@ -66,29 +66,48 @@ def load_model(folder: Path) -> SpeechModel:
     return model.eval()
 
 
-def _config(path: Path) -> SpeechConfig:
+def read_config(folder: Path) -> SpeechConfig:
+    """The sizes of a model's folder; errors as `load_model`."""
+    path = folder / "config.json"
     try:
         if path.stat().st_size > _LARGEST_CONFIG:
             raise errors.DataError("is too large for a config", file=str(path))
         told: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise errors.DataError(f"cannot be read: {error}", file=str(path)) from error
-    if not isinstance(told, dict) or told.pop("model_type", None) != MODEL_TYPE:
+    kind = told.pop("model_type", None) if isinstance(told, dict) else None
+    if kind == "wav2vec2":
+        raise errors.DataError(
+            "is a wav2vec 2.0 model, no speech model", file=str(path), hint="--audio-start"
+        )
+    if kind != MODEL_TYPE:
         raise errors.DataError("is not the config of a speech model", file=str(path))
-    defaults = SpeechConfig()
-    for name, value in told.items():
-        default = getattr(defaults, name, None)
-        wanted = list if isinstance(default, tuple) else type(default)
-        if default is None or not isinstance(value, wanted if wanted is not float else (int, float)):
-            raise errors.DataError(f"its {name} {value!r} is no option of a speech model", file=str(path))
-        if isinstance(value, int) and isinstance(default, int) and not 1 <= value <= 1 << 16:
-            raise errors.DataError(f"its {name} {value!r} is out of range", file=str(path))
-    if "visual_widths" in told:
-        told["visual_widths"] = tuple(int(width) for width in told["visual_widths"])
     try:
-        return SpeechConfig(**told)
+        return SpeechConfig(**_checked(told, SpeechConfig(), path))
     except (errors.UsageError, ValueError, TypeError) as error:
         raise errors.DataError(str(error), file=str(path)) from error
+
+
+def _checked(told: dict[str, Any], defaults: Any, path: Path) -> dict[str, Any]:
+    """Options by name, each of the kind that the default is of."""
+    return {name: _option(name, value, getattr(defaults, name, None), path) for name, value in told.items()}
+
+
+def _option(name: str, value: Any, default: Any, path: Path) -> Any:
+    if isinstance(default, WaveSizes) and isinstance(value, dict):
+        return WaveSizes(**_checked(value, default, path))
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(_option(name, one, default[0], path) for one in value)
+    wanted = (int, float) if isinstance(default, float) else type(default)
+    if (
+        default is None
+        or not isinstance(value, wanted)
+        or isinstance(value, bool) is not isinstance(default, bool)
+    ):
+        raise errors.DataError(f"its {name} {value!r} is no option of a speech model", file=str(path))
+    if type(default) is int and not 1 <= value <= 1 << 16:
+        raise errors.DataError(f"its {name} {value!r} is out of range", file=str(path))
+    return value
 
 
 def _require_fit(model: SpeechModel, weights: Path) -> None:

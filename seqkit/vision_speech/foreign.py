@@ -37,7 +37,7 @@ class WhisperTranscriber:
 
     Parameters
     ----------
-    model, processor : transformers'.
+    model, processor : transformers'; clips are read on the model's device.
 
     Attributes
     ----------
@@ -67,12 +67,14 @@ class WhisperTranscriber:
                 f"a clip of {len(wave_S) / RATE:.1f} s, and the checkpoint reads {self.longest:g} s at once"
             )
         features = self.processor.feature_extractor(wave_S, sampling_rate=RATE, return_tensors="pt")
-        read = {"input_features": features["input_features"]}
+        read = {"input_features": features["input_features"].to(self.model.device)}
         room = min(200, self.model.config.max_target_positions - 8)
         with folders.quiet():
             (ids_L,) = self.model.generate(**read, do_sample=False, max_new_tokens=room)
         text = self.processor.tokenizer.decode(ids_L, skip_special_tokens=True)
-        return Heard(" ".join(text.split()), listening.mean_logprob(self.model, read, ids_L))
+        # Whisper leaves out what it began with.
+        begun_L = torch.cat([ids_L.new_tensor([self.model.config.decoder_start_token_id]), ids_L])
+        return Heard(" ".join(text.split()), listening.mean_logprob(self.model, read, begun_L))
 
 
 class CtcTranscriber:
@@ -96,7 +98,8 @@ class CtcTranscriber:
 
     def _heard(self, wave_S: npt.NDArray[np.float32]) -> Heard:
         read = self.processor.feature_extractor(wave_S, sampling_rate=RATE, return_tensors="pt")
-        log_TV = self.model(input_values=read["input_values"]).logits[0].log_softmax(dim=-1).numpy()
+        values_1S = read["input_values"].to(self.model.device)
+        log_TV = self.model(input_values=values_1S).logits[0].log_softmax(dim=-1).cpu().numpy()
         ids = ctc.greedy(log_TV, self._blank)
         seconds = len(wave_S) / RATE / len(log_TV)
         words = self._words(ids, ctc.align(log_TV, ids, self._blank), seconds)
@@ -123,8 +126,8 @@ class CtcTranscriber:
         )
 
 
-def load(folder: Path) -> WhisperTranscriber | CtcTranscriber:
-    """A checkpoint from its folder.
+def load(folder: Path, device: torch.device | str = "cpu") -> WhisperTranscriber | CtcTranscriber:
+    """A checkpoint from its folder; on the processor unless a device is given.
 
     Raises
     ------
@@ -133,5 +136,6 @@ def load(folder: Path) -> WhisperTranscriber | CtcTranscriber:
     """
     kinds = {WHISPER: "WhisperForConditionalGeneration", **CTC_KINDS}
     model, processor = listening.load(folder, kinds, "--audio-model")
+    model.to(device)
     is_whisper = listening.kind_of(folder) == WHISPER
     return (WhisperTranscriber if is_whisper else CtcTranscriber)(model, processor)

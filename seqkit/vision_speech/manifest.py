@@ -8,6 +8,7 @@ of a GRID speaker with its `align.tsv`. Does not read the clips.
 import csv
 import dataclasses
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from seqkit.vision_speech.texts import normalised
 
 __all__ = ["Line", "Spoken", "read", "read_names"]
 
+STDIN = Path("-")
 #: GRID's alignments count in 25,000ths of a second.
 GRID_UNITS = 25_000
 #: What GRID calls pauses.
@@ -46,8 +48,13 @@ class Line:
         return self.file.stem
 
 
-def read(path: str | Path) -> list[Line]:
+def read(path: str | Path, *, texts: bool = True) -> list[Line]:
     """Clips of a manifest (a table if its name ends in .tsv), or of a GRID speaker's folder, by name.
+
+    Parameters
+    ----------
+    path : "-" is standard input: JSON lines or a table, with files relative to the working folder.
+    texts : whether every clip must have one.
 
     Raises
     ------
@@ -57,14 +64,14 @@ def read(path: str | Path) -> list[Line]:
     path = Path(path)
     if path.is_dir():
         return _grid(path)
-    if not path.is_file():
+    if path != STDIN and not path.is_file():
         raise errors.DataError("no such file", file=str(path))
     rows = [row for row in enumerate(_lines(path), start=1) if row[1].strip()]
     if not rows:
         raise errors.DataError("lists no clip", file=str(path))
-    if path.suffix.lower() == ".tsv":
-        return _table(rows, path)
-    return [_line(text, path, number) for number, text in rows]
+    if path.suffix.lower() == ".tsv" or (path == STDIN and not rows[0][1].lstrip().startswith("{")):
+        return _table(rows, path, texts)
+    return [_line(text, path, number, texts) for number, text in rows]
 
 
 def read_names(path: str | Path) -> frozenset[str]:
@@ -80,7 +87,8 @@ def read_names(path: str | Path) -> frozenset[str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8").splitlines()
+        told = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        return told.decode("utf-8").splitlines()
     except FileNotFoundError as error:
         raise errors.DataError("no such file", file=str(path)) from error
     except OSError as error:
@@ -89,11 +97,11 @@ def _lines(path: Path) -> list[str]:
         raise errors.DataError("cannot be read as text in UTF-8", file=str(path)) from error
 
 
-def _line(text: str, path: Path, number: int) -> Line:
+def _line(text: str, path: Path, number: int, texts: bool) -> Line:
     place = f"line {number}"
     try:
         row: Any = json.loads(text)
-        file, said = row["file"], row["text"]
+        file, said = row["file"], row["text"] if texts else row.get("text", "")
         words = tuple(Spoken(str(w), float(start), float(end)) for w, start, end in row.get("words", ()))
     except (ValueError, TypeError, KeyError) as error:
         raise errors.DataError(
@@ -104,16 +112,17 @@ def _line(text: str, path: Path, number: int) -> Line:
     return Line(path.parent / file, normalised(said), words)
 
 
-def _table(rows: list[tuple[int, str]], path: Path) -> list[Line]:
+def _table(rows: list[tuple[int, str]], path: Path, texts: bool) -> list[Line]:
     columns = rows[0][1].split("\t")
-    if not {"file", "text"} <= set(columns) or len(rows) == 1:
-        raise errors.DataError("has no columns file and text, or no clip", file=str(path))
+    needed = ["file", "text"] if texts else ["file"]
+    if not set(needed) <= set(columns) or len(rows) == 1:
+        raise errors.DataError(f"has no columns {' and '.join(needed)}, or no clip", file=str(path))
     lines = []
     for number, row in rows[1:]:
         cells = dict(zip(columns, row.split("\t"), strict=False))
-        if not cells.get("file") or "text" not in cells:
-            raise errors.DataError("has no file and text", file=str(path), record=f"line {number}")
-        lines.append(Line(path.parent / cells["file"], normalised(cells["text"])))
+        if not cells.get("file") or not set(needed) <= set(cells):
+            raise errors.DataError(f"has no {' and '.join(needed)}", file=str(path), record=f"line {number}")
+        lines.append(Line(path.parent / cells["file"], normalised(cells.get("text", ""))))
     return lines
 
 

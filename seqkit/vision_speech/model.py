@@ -22,11 +22,14 @@ from seqkit.backbone.sequence import SequenceModel
 from seqkit.backbone.stacks import Encoder
 from seqkit.vision_speech.stems import MELS_PER_FRAME, AudioStem, VisualStem
 from seqkit.vision_speech.texts import ALPHABET, END, PAD, START
+from seqkit.vision_speech.wavestem import WaveSizes, WaveStem
 
-__all__ = ["FPS", "RATE", "Batch", "SpeechConfig", "SpeechModel"]
+__all__ = ["AUDIO_STEMS", "FPS", "RATE", "Batch", "SpeechConfig", "SpeechModel"]
 
 #: Samples and frames per second.
 RATE, FPS = 16_000, 25
+#: What turns sound into vectors: convolutions over log-mel energies, or a wav2vec 2.0 model over waves.
+AUDIO_STEMS = ("log-mel", "wav2vec2")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,10 @@ class SpeechConfig:
     """W of a mouth's picture."""
     mels: int = 80
     """M."""
+    audio_stem: str = "log-mel"
+    """One of `AUDIO_STEMS`."""
+    wave: WaveSizes = WaveSizes()
+    """Sizes of the stem "wav2vec2"."""
     characters: str = ALPHABET
     """What texts are made of."""
 
@@ -68,6 +75,12 @@ class SpeechConfig:
             raise errors.UsageError("visual_widths needs at least two channel counts")
         if not self.characters or len(set(self.characters)) != len(self.characters):
             raise errors.UsageError("characters must be given, each once")
+        if self.audio_stem not in AUDIO_STEMS:
+            raise errors.UsageError(f"audio_stem {self.audio_stem!r} is none of {', '.join(AUDIO_STEMS)}")
+        if RATE // FPS % self.wave.hop:
+            raise errors.UsageError(
+                f"conv_stride makes steps of {self.wave.hop} samples, which do not fill {RATE // FPS}"
+            )
 
     def backbone(self, *, encoder_layers: int, layout: str) -> BackboneConfig:
         """Options of one of the stacks."""
@@ -111,6 +124,13 @@ class Batch:
         longest = int(self.frames_B.max())
         return torch.arange(longest, device=self.frames_B.device) < self.frames_B[:, None]
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        moved: dict[str, Any] = {
+            name: part.to(device) for name, part in vars(self).items() if part is not None
+        }
+        return Batch(**moved)
+
 
 class SpeechModel(nn.Module):
     """Sound and lips to characters.
@@ -128,10 +148,14 @@ class SpeechModel(nn.Module):
         super().__init__()
         self.config = config
         size = config.d_model
-        self.mel = LogMel(
-            LogMelConfig(rate=RATE, n_fft=512, window=400, hop=160, mels=config.mels, fmin=20, fmax=7600)
-        )
-        self.audio_stem = AudioStem(config.mels, size)
+        self.audio_stem: AudioStem | WaveStem
+        if config.audio_stem == "wav2vec2":
+            self.audio_stem = WaveStem(config.wave, size, RATE // FPS, config.dropout)
+        else:
+            self.mel = LogMel(
+                LogMelConfig(rate=RATE, n_fft=512, window=400, hop=160, mels=config.mels, fmin=20, fmax=7600)
+            )
+            self.audio_stem = AudioStem(config.mels, size)
         self.visual_stem = VisualStem(size, config.visual_widths)
         self.audio_encoder = _encoder(config, config.audio_layers)
         self.video_encoder = _encoder(config, config.video_layers)
@@ -146,10 +170,15 @@ class SpeechModel(nn.Module):
         """What the encoder of sounds makes of a batch, (B, T, D); None without sound."""
         if batch.waves_BS is None:
             return None
-        real_BT = batch.real_BT
+        heard_BTD = self._stemmed(batch.waves_BS, batch.real_BT)
+        return _encoded(self.audio_encoder, heard_BTD, batch.real_BT)
+
+    def _stemmed(self, waves_BS: torch.Tensor, real_BT: torch.Tensor) -> torch.Tensor:
+        if isinstance(self.audio_stem, WaveStem):
+            return self.audio_stem(waves_BS, real_BT)
         with torch.no_grad():
-            mels_BUM = _fitted(self.mel(batch.waves_BS), MELS_PER_FRAME * real_BT.shape[1])
-        return _encoded(self.audio_encoder, self.audio_stem(mels_BUM, real_BT), real_BT)
+            mels_BUM = _fitted(self.mel(waves_BS), MELS_PER_FRAME * real_BT.shape[1])
+        return self.audio_stem(mels_BUM, real_BT)
 
     def see(self, batch: Batch) -> torch.Tensor | None:
         """What the encoder of lips makes of a batch, (B, T, D); None without pictures."""

@@ -15,6 +15,7 @@ from seqkit.vision_speech.batches import MODALITIES, DisturbConfig
 from seqkit.vision_speech.model import SpeechConfig
 from seqkit.vision_speech.objective import LossConfig
 from seqkit.vision_speech.pcpg import PcpgConfig
+from seqkit.vision_speech.wavestem import WaveSizes
 
 __all__ = ["OBJECTIVES", "Recipe", "Stage", "load_recipe", "names_file", "recipe_names"]
 
@@ -126,12 +127,22 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
         }
         stages = tuple(_stage(stage, everywhere) for stage in content.pop("stages"))
         _require_policy(stages, everywhere)
-        sizes = content.pop("model", {})
-        if "visual_widths" in sizes:
-            sizes["visual_widths"] = tuple(sizes["visual_widths"])
-        return Recipe(**{**content, **changed}, model=SpeechConfig(**sizes), stages=stages, text=told)
+        model = _sizes(content.pop("model", {}))
+        return Recipe(**{**content, **changed}, model=model, stages=stages, text=told)
     except (tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError) as error:
         raise errors.UsageError(f"not a recipe: {error}", file=name_or_path) from error
+
+
+def _sizes(content: dict[str, Any]) -> SpeechConfig:
+    sizes = _fixed(content)
+    if "wave" in sizes:
+        sizes["wave"] = WaveSizes(**_fixed(sizes["wave"]))
+    return SpeechConfig(**sizes)
+
+
+def _fixed(content: dict[str, Any]) -> dict[str, Any]:
+    """With tuples for lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
 def _stage(content: dict[str, Any], everywhere: dict[str, Any]) -> Stage:

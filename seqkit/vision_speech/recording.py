@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 
@@ -26,7 +27,7 @@ from seqkit.vision_speech.interface import Clip
 from seqkit.vision_speech.model import FPS, RATE
 from seqkit.vision_speech.people import Looker
 
-__all__ = ["MODALITIES", "Piece", "Recording", "RecordingConfig"]
+__all__ = ["MODALITIES", "Piece", "Recording", "RecordingConfig", "length_of"]
 
 #: What may be asked for: whatever there is; both; one.
 MODALITIES = ("auto", "av", "audio", "video")
@@ -71,6 +72,18 @@ class RecordingConfig:
             raise errors.UsageError("a face is of no use where sound alone is read", hint="--face")
         if not 1 <= self.seconds <= 60:
             raise errors.UsageError("a window is 1 to 60 s long", hint="--window")
+
+
+def length_of(source: str | Path | bytes, file: str | None = None) -> float | None:
+    """How many seconds a file says it lasts; None where it does not say.
+
+    Raises
+    ------
+    DataError
+        if the file cannot be read.
+    """
+    with audio.opened(source, file) as container:
+        return None if container.duration is None else container.duration / av.time_base
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,14 +14,17 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+import transformers
 
 from seqkit import errors
-from seqkit.io import atomic
+from seqkit.io import tensor_files
+from seqkit.models import folders
 from seqkit.training import curves, loop
 from seqkit.vision_speech import corpus, manifest, moco, wav2vec
 from seqkit.vision_speech.stems import Trunk
+from seqkit.vision_speech.wavestem import UNUSED, WaveSizes, WaveStem
 
-__all__ = ["MODALITIES", "TRUNK", "fill_trunk", "pretrain"]
+__all__ = ["MODALITIES", "TRUNK", "fill_trunk", "fill_wave", "pretrain", "wave_sizes"]
 
 MODALITIES = ("audio", "video")
 #: The file that holds a visual trunk.
@@ -60,8 +63,8 @@ def pretrain(
     """
     if modality not in MODALITIES:
         raise errors.UsageError(f"{modality!r} is none of {', '.join(MODALITIES)}")
-    lines = [line for line in manifest.read(clips) if line.name not in held_out]
-    examples = corpus.read(lines, out / RUN / "clips", on_read=on_read)
+    lines = [line for line in manifest.read(clips, texts=False) if line.name not in held_out]
+    examples = corpus.read(lines, out / RUN / "clips", seen=modality == "video", on_read=on_read)
     seed = int((options or {}).get("seed", 0))
     torch.manual_seed(seed)
     task: moco.MocoTask | wav2vec.Wav2VecTask
@@ -109,11 +112,52 @@ def fill_trunk(trunk: Trunk, folder: Path) -> None:
     trunk.load_state_dict(found)
 
 
+def wave_sizes(folder: Path) -> WaveSizes:
+    """The sizes of a wav2vec 2.0 model's folder, in transformers' layout.
+
+    Raises
+    ------
+    DataError
+        if there is no config, it is another kind's, or the stem cannot be of such sizes.
+    """
+    path = folder / "config.json"
+    told = folders.read_config(folder)
+    if told["model_type"] != "wav2vec2":
+        raise errors.DataError(
+            f"model_type {told['model_type']!r} is not wav2vec2", file=str(path), hint="--audio-start"
+        )
+    with folders.refusing(folder):
+        config = transformers.Wav2Vec2Config.from_dict(told)
+    try:
+        return WaveSizes.of(config)
+    except (errors.UsageError, TypeError) as error:
+        raise errors.DataError(str(error), file=str(path), hint="--audio-start") from error
+
+
+def fill_wave(stem: WaveStem, folder: Path) -> None:
+    """The weights of a wav2vec 2.0 model's folder, whatever head is on it.
+
+    Raises
+    ------
+    DataError
+        if weights are missing, damaged, pickled, or of other sizes.
+    """
+    found = wave_sizes(folder)
+    for name, value in dataclasses.asdict(found).items():
+        wanted = getattr(stem.sizes, name)
+        if value != wanted:
+            raise errors.DataError(
+                f"{name} is {value}, and the recipe's is {wanted}", file=str(folder / "config.json")
+            )
+    folders.require_safetensors(folder)
+    loaded = folders.load_network(transformers.Wav2Vec2Model, folder, torch.float32)
+    weights = {name: weight for name, weight in loaded.state_dict().items() if name != UNUSED}
+    stem.wave.load_state_dict(weights)
+
+
 def _save(task: moco.MocoTask | wav2vec.Wav2VecTask, out: Path) -> None:
     if isinstance(task, wav2vec.Wav2VecTask):
         task.model.wav2vec2.save_pretrained(out)
         wav2vec.feature_extractor().save_pretrained(out)
         return
-    tensors = {name: weight.contiguous() for name, weight in task.encoder.trunk.state_dict().items()}
-    with atomic.atomic_path(out / TRUNK) as path:
-        safetensors.torch.save_file(tensors, path)
+    tensor_files.save(out / TRUNK, task.encoder.trunk.state_dict())

@@ -20,11 +20,12 @@ from seqkit.training import curves, loop
 from seqkit.vision_speech import corpus, folder, manifest, measuring, pcpg
 from seqkit.vision_speech.batches import MODALITIES, Labelled, Sampler, vocabulary
 from seqkit.vision_speech.corpus import Example
-from seqkit.vision_speech.model import SpeechModel
+from seqkit.vision_speech.model import SpeechConfig, SpeechModel
 from seqkit.vision_speech.objective import SpeechLoss
 from seqkit.vision_speech.recipe import Recipe, Stage, names_file
-from seqkit.vision_speech.selfsupervision import TRUNK, fill_trunk
+from seqkit.vision_speech.selfsupervision import TRUNK, fill_trunk, fill_wave, wave_sizes
 from seqkit.vision_speech.texts import END, START
+from seqkit.vision_speech.wavestem import WaveStem
 
 __all__ = ["RUN", "Result", "Split", "begin_with", "policy_part", "split", "train", "train_on"]
 
@@ -65,6 +66,7 @@ def train(
     out: Path,
     data: Path,
     start: Path | None = None,
+    audio_start: Path | None = None,
     resume: bool = True,
     minutes: float | None = None,
     on_read: Callable[[int, int], None] | None = None,
@@ -77,6 +79,8 @@ def train(
     out : folder of the result, see `folder.save`.
     data : folder in which the recipe's manifest lies.
     start : folder of a speech model, or of a trunk by `selfsupervision`, whose weights are begun with.
+    audio_start : folder of a wav2vec 2.0 model that hears, and whose weights are begun with; a recipe that
+        names no stem for sound takes its sizes.
     resume : go on from the checkpoints in `out`, if any.
     minutes : stop after this many; the same command goes on.
     on_read : told how many clips are read, of how many.
@@ -93,7 +97,16 @@ def train(
     lines = [line for line in lines if line.name not in held_out]
     examples = corpus.read(lines, out / RUN / "clips", on_read=on_read)
     parts = split(examples, _names(chosen.dev, data))
-    return train_on(parts, chosen, out=out, start=start, resume=resume, minutes=minutes, on_step=on_step)
+    return train_on(
+        parts,
+        chosen,
+        out=out,
+        start=start,
+        audio_start=audio_start,
+        resume=resume,
+        minutes=minutes,
+        on_step=on_step,
+    )
 
 
 def split(examples: Sequence[Example], dev: frozenset[str]) -> Split:
@@ -110,16 +123,21 @@ def train_on(
     *,
     out: Path,
     start: Path | None = None,
+    audio_start: Path | None = None,
     resume: bool = True,
     minutes: float | None = None,
     on_step: Callable[[str, loop.Progress, int], None] | None = None,
 ) -> Result:
     """Train on clips that are read already; otherwise as `train`."""
+    chosen = _hearing(chosen, start, audio_start)
     torch.manual_seed(chosen.seed)
     words = vocabulary(parts.train)
     task = _Task(chosen, SpeechModel(chosen.model), words)
     if start is not None:
         begin_with(task.loss.model, start)
+    if audio_start is not None:
+        _hear_with(task.loss.model, audio_start)
+    begun = str(start) if audio_start is None else f"{start}, {audio_start}"
     result, left, began = Result(), minutes, time.monotonic()
     for number, stage in enumerate(chosen.stages):
         run = out / RUN / f"{number}-{stage.name}"
@@ -133,7 +151,7 @@ def train_on(
             minutes=left,
             evaluate=task.measure if parts.dev else None,
             on_step=_teller(on_step, stage),
-            fingerprint=json.dumps([chosen.text, number, str(start), sorted(words), len(parts.train)]),
+            fingerprint=json.dumps([chosen.text, number, begun, sorted(words), len(parts.train)]),
         )
         result.stages[stage.name] = progress
         # Of this session: what earlier ones took is in the stages' own seconds.
@@ -242,6 +260,28 @@ def _teller(
     return lambda progress: on_step(stage.name, progress, stage.loop.steps)
 
 
+def _hearing(chosen: Recipe, start: Path | None, audio_start: Path | None) -> Recipe:
+    """A recipe that leaves the stem of sound open, with that of what is begun with."""
+    is_model = start is not None and not (start / TRUNK).is_file()
+    if is_model and audio_start is not None:
+        raise errors.UsageError("is a model that hears already", file=str(start), hint="--audio-start")
+    if chosen.model.audio_stem != SpeechConfig.audio_stem:
+        return chosen
+    sizes = chosen.model
+    if audio_start is not None:
+        sizes = dataclasses.replace(sizes, audio_stem="wav2vec2", wave=wave_sizes(audio_start))
+    elif start is not None and is_model:
+        begun = folder.read_config(start)
+        sizes = dataclasses.replace(sizes, audio_stem=begun.audio_stem, wave=begun.wave)
+    return dataclasses.replace(chosen, model=sizes)
+
+
+def _hear_with(model: SpeechModel, start: Path) -> None:
+    """Weights of a wav2vec 2.0 model for the stem that hears, which must be of its sizes."""
+    assert isinstance(model.audio_stem, WaveStem), "a recipe with an audio start has this stem"
+    fill_wave(model.audio_stem, start)
+
+
 def begin_with(model: SpeechModel, start: Path) -> None:
     """Weights of another run's model, or of a visual trunk that learned without texts."""
     if (start / TRUNK).is_file():
@@ -284,8 +324,8 @@ def _card(chosen: Recipe, model: SpeechModel, parts: Split, result: Result) -> s
         [
             f"# {chosen.name}",
             "",
-            f"Speech from sound and lips: {parameters:,} parameters, made by `seqkit transcribe train` from "
-            "the recipe beside this file.",
+            f"Speech from sound ({model.config.audio_stem}) and lips: {parameters:,} parameters, made by "
+            "`seqkit transcribe train` from the recipe beside this file.",
             "",
             f"Trained on {len(parts.train)} clips, {seconds / 60:.1f} minutes; {len(parts.dev)} clips were "
             "measured on to watch the run.",

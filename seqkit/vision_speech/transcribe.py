@@ -31,6 +31,8 @@ def transcribe_file(
     file: str | None = None,
     finder: FaceFinder | None = None,
     note: Callable[[str], None] = lambda text: None,
+    remark: Callable[[str], None] | None = None,
+    advance: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Segment]:
     """Segments of a file, in order; memory holds a few windows.
 
@@ -39,7 +41,10 @@ def transcribe_file(
     file : what segments and errors call the source; the path if not given.
     finder : finds faces; OpenCV's cascade if not given.
     transcriber : one that has a `longest` is given windows of at most so many seconds.
-    note : told what is missing: a modality, faces; and whether windows are shorter than asked for.
+    note : told what is missing of this file: speech, faces.
+    remark : told what may be the same of many files: a missing track, windows that are shorter than asked
+        for; `note` if not given.
+    advance : told how many more seconds are done.
 
     Raises
     ------
@@ -48,20 +53,21 @@ def transcribe_file(
     UsageError
         if the transcriber cannot use what was asked for.
     """
-    used = _usable(config, transcriber.uses)
+    used, remark = _usable(config, transcriber.uses), remark or note
     # Only some transcribers have a longest window.
     longest: float = getattr(transcriber, "longest", math.inf)
     if used.seconds > longest:
         used = dataclasses.replace(used, seconds=longest)
-        note(f"windows are at most {longest:g} s long: the model reads no more at once")
+        remark(f"windows are at most {longest:g} s long: the model reads no more at once")
     recording = Recording(source, used, file=file, finder=finder)
     for text in recording.notes:
-        note(text)
+        remark(text)
     told, said, end = len(recording.notes), False, 0.0
     for batch in _batches(recording.pieces()):
         for segment in _of_batch(batch, transcriber, recording.name):
             said = True
             yield segment
+        advance(batch[-1].end - end)
         end = batch[-1].end
     if not said:
         yield Segment(file=recording.name, start=0.0, end=end, text="", score=0.0)

@@ -17,6 +17,7 @@ import transformers
 from torch import nn
 
 from seqkit import errors
+from seqkit.vision_speech.wavestem import WaveSizes
 
 __all__ = ["Wav2VecConfig", "Wav2VecTask", "feature_extractor", "hidden_spans", "negative_places"]
 
@@ -60,22 +61,19 @@ class Wav2VecConfig:
 
     def theirs(self) -> transformers.Wav2Vec2Config:
         """Options of transformers' class."""
-        return transformers.Wav2Vec2Config(
-            vocab_size=32,
+        sizes = WaveSizes(
             hidden_size=self.hidden,
             num_hidden_layers=self.layers,
             num_attention_heads=self.heads,
             intermediate_size=2 * self.hidden,
             conv_dim=(self.channels,) * 7,
-            feat_extract_norm="layer",
-            do_stable_layer_norm=True,
-            num_conv_pos_embeddings=32,
-            num_conv_pos_embedding_groups=8,
+        )
+        return sizes.theirs(
+            vocab_size=32,
             codevector_dim=self.hidden,
             proj_codevector_dim=self.hidden,
             num_negatives=self.negatives,
             mask_time_prob=self.masked,
-            layerdrop=0.0,
         )
 
 

@@ -142,6 +142,24 @@ def test_a_bug_is_one_line_too(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("seqkit: internal error: RuntimeError: oops (a bug in seqkit;")
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_an_interrupt_while_starting_is_no_bug(monkeypatch, capsys, wrapped):
+    def broken():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            if wrapped:  # as compiled libraries do that are being imported
+                raise ImportError("initialization failed") from interrupt
+            raise
+
+    monkeypatch.setattr(main, "app", broken)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_closed_pipe_ends_quietly():
     code = (
         "import sys, time\nfrom seqkit.cli import main, doctor\n"

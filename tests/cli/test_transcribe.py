@@ -1,16 +1,18 @@
 """`seqkit transcribe`: files of every kind and fault, one failing alone, in every format."""
 
+import contextlib
 import csv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from seqkit.cli import progress
 from seqkit.vision_speech import choosing
 from seqkit.vision_speech.interface import Clip, Heard, Word
 
@@ -113,7 +115,7 @@ def test_a_failing_file_fails_alone(
     assert (result.exit_code, result.stdout) == (1, told)
     for name in ("b.mp4", "c.mp4"):
         assert f"error: {tmp_path / name}: " in result.stderr
-    assert "2 of 4 files could not be read" in result.stderr
+    assert "2 of 4 files failed" in result.stderr
     alone = run("transcribe", tmp_path / "b.mp4")
     assert alone.exit_code == 1 and alone.stderr.count("b.mp4") == 1
 
@@ -151,7 +153,7 @@ def test_nothing_is_printed_where_every_file_fails(
     if form != "vtt":
         result = run("transcribe", *bad, "-f", form)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "2 of 2 files could not be read" in result.stderr
+        assert "2 of 2 files failed" in result.stderr
         assert run("transcribe", *bad, "-f", form, "-o", tmp_path / "out").exit_code == 1
         assert not (tmp_path / "out").exists()
 
@@ -296,6 +298,66 @@ def test_modalities_that_are_missing(
     assert result.exit_code == 2 and "--modality" in result.stderr
 
 
+def test_what_many_files_lack_is_told_once(
+    run: Callable[..., Any], film: Callable[..., Path], tmp_path: Path, speech: np.ndarray
+) -> None:
+    for name in "abc":
+        film(tmp_path / f"{name}.wav", [], wave_S=speech)
+    result = run("transcribe", tmp_path)
+    assert result.stderr == (
+        f"seqkit: {tmp_path / 'a.wav'}: has no video track; audio alone is used\n"
+        "seqkit: the same of 2 other files: has no video track; audio alone is used\n"
+    )
+    # Who asks for both is told which.
+    assert run("transcribe", tmp_path, "--modality", "av").stderr.count("has no video track") == 3
+    result = run("transcribe", tmp_path, "--modality", "video")
+    assert result.exit_code == 1 and result.stderr.count("has no video track") == 3
+    assert result.stderr.endswith("3 of 3 files failed\n")
+
+
+def test_a_name_that_looks_like_an_option(
+    run: Callable[..., Any],
+    film: Callable[..., Path],
+    tmp_path: Path,
+    speech: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    film(tmp_path / "-dash.wav", [], wave_S=speech)
+    result = run("transcribe", "-dash.wav")
+    assert result.exit_code == 2 and "-dash.wav: a file of such a name" in result.stderr
+    assert "(./-dash.wav)" in result.stderr
+    for given in (["./-dash.wav"], ["--", "-dash.wav"]):
+        assert run("transcribe", *given).stdout == "sound\n"
+    for _ in range(2):  # the second time the output is there
+        assert run("transcribe", "./-dash.wav", "-o", "-dash.txt").exit_code == 0
+    assert run("transcribe", "./-dash.wav", "--output-dir", "out").exit_code == 0
+    assert (tmp_path / "out" / "-dash.txt").read_text() == Path("-dash.txt").read_text() == "sound\n"
+
+
+def test_progress_within_a_file_that_is_alone(
+    run: Callable[..., Any],
+    film: Callable[..., Path],
+    tmp_path: Path,
+    speech: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars: list[tuple[float | None, str, list[float]]] = []
+
+    @contextlib.contextmanager
+    def bar(what: str, total: float | None = None, *, unit: str = "") -> Iterator[Callable[[float], None]]:
+        bars.append((total, unit, []))
+        yield bars[-1][2].append
+
+    monkeypatch.setattr(progress, "progress_bar", bar)
+    paths = [film(tmp_path / f"{name}.wav", [], wave_S=np.tile(speech, 3)) for name in "ab"]
+    run("transcribe", paths[0], "--window", "1")
+    run("transcribe", *paths)
+    (total, unit, within), (count, _, files) = bars
+    assert total == pytest.approx(3) and unit == "of 3 s" and sum(within) == pytest.approx(3)
+    assert (count, files) == (2, [1, 1])
+
+
 def test_options_reach_the_model(
     run: Callable[..., Any],
     film: Callable[..., Path],
@@ -305,9 +367,11 @@ def test_options_reach_the_model(
 ) -> None:
     path = film(tmp_path / "a.wav", [], wave_S=speech)
     given = ["--model", "m", "--decoder", "ctc", "--beams", "3", "--ctc-weight", "0.5", "--threads", "1"]
+    given += ["--device", "cpu"]
     assert run("transcribe", path, *given, "--language-model", "l.txt", "--offline").exit_code == 0
     assert options["model"] == "m" and options["method"] == "ctc" and options["beams"] == 3
     assert options["ctc_weight"] == 0.5 and options["language_file"] == "l.txt" and options["threads"] == 1
+    assert options["device"] == "cpu"
     result = run("transcribe", path, "--audio-model", "w", "--modality", "video")
     assert result.exit_code == 2 and "the model can use audio only" in result.stderr
 
@@ -319,6 +383,18 @@ def test_inspect_writes_a_picture(
     result = run("transcribe", "inspect", path, "-o", tmp_path / "a.png")
     assert result.exit_code == 0 and "0 faces" in result.stderr and "25 of 25" not in result.stderr
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert run("transcribe", "inspect", path, "-o", tmp_path / "a.JPG").exit_code == 0
+    assert (tmp_path / "a.JPG").read_bytes()[:3] == b"\xff\xd8\xff"
+    result = run("transcribe", "inspect", "-", "-o", tmp_path / "b.png", stdin=path.read_bytes())
+    assert result.exit_code == 0 and "standard input: 0 faces" in result.stderr
+    assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+    result = run("transcribe", "inspect", "-", "-o", tmp_path / "c.png", stdin=b"no film")
+    assert result.exit_code == 1 and "standard input: is not" in result.stderr
+    before = path.read_bytes()
+    for out, told in ((tmp_path / "a.gif", "no name of a picture"), (path, "would be overwritten")):
+        result = run("transcribe", "inspect", path, "-o", out)
+        assert result.exit_code == 2 and told in result.stderr
+    assert path.read_bytes() == before and not (tmp_path / "a.gif").exists()
     assert run("transcribe", "inspect", tmp_path / "none.mp4", "-o", tmp_path / "b.png").exit_code == 1
 
 

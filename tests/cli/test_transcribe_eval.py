@@ -54,6 +54,18 @@ def test_json_of_a_table_of_clips(run: Callable[..., Any], manifest: Path, tmp_p
     assert cell["texts"] == {"c0": "set red", "c1": "set red"}
 
 
+def test_a_list_on_standard_input(
+    run: Callable[..., Any], manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = run("transcribe", "eval", manifest).stdout
+    assert run("transcribe", "eval", "-", stdin=manifest.read_bytes()).stdout == wanted
+    table = "file\ttext\nc0.wav\tset red\n"
+    assert json.loads(run("transcribe", "eval", "-", "--json", stdin=table.encode()).stdout)["clips"] == 1
+    result = run("transcribe", "eval", "-", stdin=b"")
+    assert result.exit_code == 1 and "lists no clip" in result.stderr
+
+
 def test_only_some_clips(run: Callable[..., Any], manifest: Path, tmp_path: Path) -> None:
     (tmp_path / "some.txt").write_text("c1  # a remark\nc4\n")
     told = json.loads(run("transcribe", "eval", manifest, "--only", tmp_path / "some.txt", "--json").stdout)

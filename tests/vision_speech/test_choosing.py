@@ -26,6 +26,11 @@ def test_options_without_effect_are_refused(options: dict[str, Any], told: str) 
         choosing.transcriber("speech-small", **options)
 
 
+def test_a_device_that_is_none_is_refused() -> None:
+    with pytest.raises(errors.UsageError, match="no device is called 'tpu'"):
+        choosing.transcriber("speech-small", device="tpu")
+
+
 def test_a_face_is_not_chosen_in_sound() -> None:
     with pytest.raises(errors.UsageError, match="sound alone"):
         RecordingConfig(face=9, modality="audio")

@@ -37,6 +37,15 @@ def test_what_is_wrong_is_named_by_line(text: str, words: str, tmp_path: Path) -
         manifest.read(path)
 
 
+def test_texts_may_be_missing_where_none_are_needed(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"file": "a.wav"}\n{"file": "b.wav", "text": "Red"}\n')
+    assert [line.text for line in manifest.read(path, texts=False)] == ["", "red"]
+    table = tmp_path / "m.tsv"
+    table.write_text("file\na.wav\n")
+    assert [line.file for line in manifest.read(table, texts=False)] == [tmp_path / "a.wav"]
+
+
 def test_a_speaker_of_grid(tmp_path: Path) -> None:
     with pytest.raises(errors.DataError, match=r"align\.tsv"):
         manifest.read(tmp_path)

@@ -97,10 +97,10 @@ def test_wav2vec_gives_a_loss_with_gradients_and_cools_down() -> None:
 def clips(examples: list[Example], monkeypatch: pytest.MonkeyPatch) -> list[Example]:
     """Examples in place of what would be read from files."""
     lines = [example.line for example in examples]
-    monkeypatch.setattr(selfsupervision.manifest, "read", lambda path: lines)
+    monkeypatch.setattr(selfsupervision.manifest, "read", lambda path, texts: lines)
     found = {example.line.name: example for example in examples}
     monkeypatch.setattr(
-        corpus, "read", lambda lines, kept, on_read=None: [found[line.name] for line in lines]
+        corpus, "read", lambda lines, kept, seen, on_read=None: [found[line.name] for line in lines]
     )
     return examples
 
