@@ -10,6 +10,17 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 SPECIALS = ["<|endoftext|>", "<|startoftranscript|>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]
 
+#: Sizes of the smallest wav2vec 2.0.
+WAV2VEC2 = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "conv_dim": (8,) * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
+
 
 def byte_pairs() -> tokenizers.Tokenizer:
     """A byte-level tokenizer of a few words."""
@@ -24,6 +35,13 @@ def byte_pairs() -> tokenizers.Tokenizer:
     )
     made.train_from_iterator(["rain falls", "a dog barks"] * 5, trainer)
     return made
+
+
+def fast_tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """The same, as transformers holds it."""
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=byte_pairs(), eos_token=SPECIALS[0], pad_token=SPECIALS[0]
+    )
 
 
 def whisper(folder: Path) -> Path:
@@ -56,10 +74,7 @@ def whisper(folder: Path) -> Path:
 
 def qwen2_audio(folder: Path) -> Path:
     """A Qwen2-Audio: a small encoder of sounds before a small language model."""
-    made = byte_pairs()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token=SPECIALS[0], pad_token=SPECIALS[0]
-    )
+    tokenizer = fast_tokenizer()
     features = transformers.WhisperFeatureExtractor(feature_size=8, sampling_rate=16_000, chunk_length=2)
     processor = transformers.Qwen2AudioProcessor(features, tokenizer)
     processor.save_pretrained(folder)
@@ -103,13 +118,7 @@ def wav2vec2_ctc(folder: Path) -> Path:
     torch.manual_seed(3)
     config = transformers.Wav2Vec2Config(
         vocab_size=len(letters),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=2,
+        **WAV2VEC2,
         pad_token_id=0,
     )
     transformers.Wav2Vec2ForCTC(config).save_pretrained(folder)
@@ -118,9 +127,7 @@ def wav2vec2_ctc(folder: Path) -> Path:
 
 def moonshine(folder: Path) -> Path:
     """A Moonshine: from the wave itself, without features."""
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=byte_pairs(), eos_token=SPECIALS[0], pad_token=SPECIALS[0]
-    )
+    tokenizer = fast_tokenizer()
     features = transformers.Wav2Vec2FeatureExtractor(sampling_rate=16_000, return_attention_mask=True)
     transformers.Wav2Vec2Processor(features, tokenizer).save_pretrained(folder)
     torch.manual_seed(0)
@@ -142,19 +149,11 @@ def moonshine(folder: Path) -> Path:
 
 def speech_encoder_decoder(folder: Path) -> Path:
     """A wav2vec 2.0 before a small language model, joined by attention."""
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=byte_pairs(), eos_token=SPECIALS[0], pad_token=SPECIALS[0]
-    )
+    tokenizer = fast_tokenizer()
     transformers.Wav2Vec2Processor(transformers.Wav2Vec2FeatureExtractor(), tokenizer).save_pretrained(folder)
     torch.manual_seed(0)
     encoder = transformers.Wav2Vec2Config(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=2,
+        **WAV2VEC2,
     )
     decoder = transformers.GPT2Config(
         vocab_size=300, n_positions=64, n_embd=16, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=0
@@ -167,9 +166,7 @@ def speech_encoder_decoder(folder: Path) -> Path:
 
 def audio_flamingo(folder: Path) -> Path:
     """An Audio Flamingo 3 with a template of chats; it reads several windows of two seconds at once."""
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=byte_pairs(), eos_token=SPECIALS[0], pad_token=SPECIALS[0]
-    )
+    tokenizer = fast_tokenizer()
     features = transformers.WhisperFeatureExtractor(feature_size=8, sampling_rate=16_000, chunk_length=2)
     template = (
         "{% for message in messages %}{% for part in message['content'] %}"

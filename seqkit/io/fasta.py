@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from seqkit import errors
-from seqkit.io import compression
+from seqkit.io import compression, line_ends
 
 __all__ = ["IUPAC", "read_sequences"]
 
@@ -114,9 +114,7 @@ def _split_header(line: bytes, file: str, number: int) -> tuple[str, str]:
     """Return name and description; refuse what would break a line of SAM."""
     text = line.strip()
     if b"\r" in text:
-        raise errors.DataError(
-            "line ends are bare carriage returns", file=file, hint="convert it with mac2unix"
-        )
+        raise line_ends.bare_returns(file)
     words = text.split(maxsplit=1)
     if not words or line[:1].isspace():
         raise errors.DataError("the header has no name", file=file, record=f"record {number}")

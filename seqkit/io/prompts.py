@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqkit import errors
-from seqkit.io import compression, fasta, reads
+from seqkit.io import compression, fasta, line_ends, reads
 
 __all__ = ["Prompt", "read_prompts"]
 
@@ -99,8 +99,6 @@ def _lines(content: bytes, file: str) -> Iterator[Prompt]:
             "neither UTF-8 text nor sequences", file=file, record=f"line {place}"
         ) from error
     if "\r" in text and "\n" not in text:
-        raise errors.DataError(
-            "line ends are bare carriage returns", file=file, hint="convert it with mac2unix"
-        )
+        raise line_ends.bare_returns(file)
     for number, line in enumerate(text.split("\n"), 1) if text else ():
         yield Prompt(text=line.removesuffix("\r"), name=str(number), file=file, record=f"line {number}")

@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from seqkit import errors
-from seqkit.io import compression, fasta, scanning
+from seqkit.io import compression, fasta, line_ends, scanning
 
 __all__ = ["ReadBlock", "interleaved_blocks", "paired_blocks", "read_blocks", "stream_blocks"]
 
@@ -288,9 +288,7 @@ class _Reader:
             )
         if start.startswith((b"@", b">")):
             if b"\r" in start.split(b"\n", 1)[0].rstrip(b"\r"):
-                raise errors.DataError(
-                    "line ends are bare carriage returns", file=self._file, hint="convert it with mac2unix"
-                )
+                raise line_ends.bare_returns(self._file)
             return start.startswith(b"@")
         if start.startswith((b"BAM\1", b"CRAM")):
             raise errors.DataError(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqkit import errors
-from seqkit.io import compression
+from seqkit.io import compression, line_ends
 
 __all__ = ["Variant", "read_variants"]
 
@@ -74,9 +74,7 @@ def _require_vcf(line: bytes, file: str) -> None:
     if not line.startswith(b"##fileformat=VCF"):
         raise errors.DataError("does not begin with ##fileformat=VCF", file=file, record="line 1")
     if b"\r" in line.rstrip(b"\r\n"):
-        raise errors.DataError(
-            "line ends are bare carriage returns", file=file, hint="convert it with mac2unix"
-        )
+        raise line_ends.bare_returns(file)
 
 
 def _variants(line: bytes, file: str, number: int) -> Iterator[Variant]:

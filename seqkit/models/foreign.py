@@ -99,7 +99,7 @@ def save_network(directory: Path, network: SequenceModel, layout: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     tensor_files.save(
         directory / "model.safetensors",
-        {name: weight.contiguous().clone() for name, weight in made.items()},
+        {name: weight.clone() for name, weight in made.items()},
     )
     with atomic.atomic_file(directory / "config.json") as file:
         file.write(json.dumps(told, indent=1).encode() + b"\n")

@@ -168,7 +168,9 @@ def load(name: str, *, device: str = "auto", dtype: str = "float32", offline: bo
     config = folders.read_config(folder)
     folders.require_safetensors(folder)
     tokenizer = _tokenizer(folder)
-    nucleotides.require_digest(folder, config.get(nucleotides.DIGEST))
+    if told := config.get(nucleotides.DIGEST):
+        path = nucleotides.file_in(folder)
+        nucleotides.require_digest(nucleotides.find(str(path)), told, path)
     network = folders.load_network(_class_for(folder, config), folder, kind)
     network = favour_short_blocks(network.to(place).eval())
     return _described(name, network, tokenizer)

@@ -136,7 +136,7 @@ def load(
     else:
         raise errors.DataError(f"a model of type {config['model_type']!r} is not supported", file=str(folder))
     tokenizer = _tokenizer(folder, network.config.vocab_size)
-    nucleotides.require_digest(folder, config.get(nucleotides.DIGEST))
+    nucleotides.require_digest(tokenizer, config.get(nucleotides.DIGEST), nucleotides.file_in(folder))
     return GenomicModel(name=name, network=network.to(place).eval(), tokenizer=tokenizer)
 
 

@@ -79,20 +79,20 @@ def digest(tokenizer: SequenceTokenizer) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
-def require_digest(folder: Path, expected: str | None) -> None:
-    """Refuse a folder whose tokenizer is not the one that its model was trained with.
+def require_digest(tokenizer: SequenceTokenizer, expected: str | None, path: Path) -> None:
+    """Refuse a tokenizer that is not the one that its model was trained with.
 
     Parameters
     ----------
     expected : the `digest` that the model's configuration tells; None where it tells none.
+    path : the tokenizer's file.
 
     Raises
     ------
     DataError
-        naming the tokenizer's file; and as `find`.
+        naming the file.
     """
-    path = file_in(folder)
-    if expected is not None and path.is_file() and digest(find(str(path))) != expected:
+    if expected is not None and digest(tokenizer) != expected:
         raise errors.DataError("not the tokenizer that the model was trained with", file=str(path))
 
 

@@ -100,8 +100,7 @@ def save(out: Path, model: Any, stream: gated.VisualStream, visual: SpeechModel,
     """Write the folder that `load` takes as lips."""
     out.mkdir(parents=True, exist_ok=True)
     folder.save(out / VISUAL, visual, card="# The model whose lips are seen\n")
-    tensors = {name: weight.detach().contiguous() for name, weight in stream.state_dict().items()}
-    tensor_files.save(out / "model.safetensors", tensors)
+    tensor_files.save(out / "model.safetensors", stream.state_dict())
     for name, content in (("config.json", json.dumps(_config(model, visual), indent=1)), ("README.md", card)):
         with atomic.atomic_file(out / name) as file:
             file.write(content.encode())
