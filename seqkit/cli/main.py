@@ -162,7 +162,7 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Sequence models on the command line: align reads, build indexes, train and measure encoders."""
+    """Sequence models on the command line: align reads, model DNA, caption sounds, transcribe speech."""
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

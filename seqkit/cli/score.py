@@ -45,6 +45,13 @@ def command(
     overlap: Annotated[
         float, typer.Option(help="Share of a window that the next one sees too, beyond the model's context.")
     ] = 0.5,
+    hide: Annotated[
+        float,
+        typer.Option(
+            help="Share of tokens masked at once by a model that reads both ways, up to 0.5: faster, and"
+            " nearly the same; 0 masks one at a time."
+        ),
+    ] = 0.0,
     batch_tokens: Annotated[int, typer.Option(help="Tokens at a time.")] = 4096,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
     out: Annotated[str, typer.Option("-o", "--out", help="Output file; - is standard output.")] = "-",
@@ -60,8 +67,9 @@ def command(
     Of a sequence: its log-likelihood in nats, the same per base, and perplexity per base (4 is chance). Of a
     variant: the log-likelihood of a window with the alternative allele minus that with the reference's; below
     0 the model finds it less likely than the reference. A model that reads both ways (an encoder) has no
-    likelihood: what is given is the pseudo-log-likelihood, each token being masked in turn. Of k-mers that
-    overlap, those that share a base with it are masked as well, and every base counts once.
+    likelihood: what is given is the pseudo-log-likelihood, each token being masked in turn, or with --hide
+    several at once. Of k-mers that overlap, those that share a base with it are masked as well, and every
+    base counts once.
     """
     if ref is not None and len(inputs) > 1:
         raise errors.UsageError("with --ref one VCF is scored at a time")
@@ -71,11 +79,13 @@ def command(
     from seqkit.io import outputs
     from seqkit.models import continuation, genomic
 
-    options = laws.Options(overlap=overlap, batch_tokens=batch_tokens)
+    options = laws.Options(overlap=overlap, batch_tokens=batch_tokens, hidden=hide)
     continuation.use_threads(threads)
     loaded = genomic.load(model, device=device, dtype=dtype, offline=offline)
     if not loaded.is_causal:
-        _tell(f"{model} reads both ways: pseudo-log-likelihoods, each token masked in turn")
+        how = f"{hide:.0%} of the tokens masked at once" if hide else "each token masked in turn"
+        faster = "" if hide else " (faster, and nearly the same, with --hide 0.3)"
+        _tell(f"{model} reads both ways: pseudo-log-likelihoods, {how}{faster}")
     if ref is None:
         columns = _sequence_columns(loaded)
         found = _sequences(loaded, inputs, options, all_frames=all_frames, both_strands=both_strands)

@@ -16,7 +16,7 @@ import torch
 
 from seqkit.io import atomic
 
-__all__ = ["naming", "save"]
+__all__ = ["naming", "rounded", "save"]
 
 _REASON = re.compile(r"\(os error (\d+)\)")
 
@@ -44,6 +44,24 @@ def save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str,
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic.atomic_path(path) as aside, naming(path):
         safetensors.torch.save_file(ready, aside, metadata=dict(metadata or {"format": "pt"}))
+
+
+def rounded(network: torch.nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """A network's state on the processor: weights in `dtype`, statistics of normalisation as they are.
+
+    Nothing shares memory with the network, or with another name.
+
+    Examples
+    --------
+    >>> state = rounded(torch.nn.BatchNorm1d(2), torch.float16)
+    >>> state["weight"].dtype, state["running_mean"].dtype
+    (torch.float16, torch.float32)
+    """
+    weights = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    return {
+        name: tensor.detach().to("cpu", dtype if name in weights else tensor.dtype, copy=True)
+        for name, tensor in network.state_dict().items()
+    }
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def mean_logprob(model: Any, read: Mapping[str, Any], ids_L: torch.Tensor, promp
     if model.config.is_encoder_decoder:
         start = int(model.config.decoder_start_token_id)
         if not len(ids_L) or int(ids_L[0]) != start:
-            ids_L = torch.cat([torch.tensor([start]), ids_L])
+            ids_L = torch.cat([ids_L.new_tensor([start]), ids_L])
         logits_LV = model(**read, decoder_input_ids=ids_L[None]).logits[0]
         prompt = max(1, prompt)
     else:

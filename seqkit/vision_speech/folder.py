@@ -26,12 +26,8 @@ _LARGEST_CONFIG = 1 << 20
 def save(folder: Path, model: SpeechModel, *, card: str, dtype: torch.dtype = torch.float16) -> None:
     """Write a model's folder; weights are rounded to `dtype`, statistics of normalisation are not."""
     folder.mkdir(parents=True, exist_ok=True)
-    parameters = dict(model.named_parameters())
-    tensors = {
-        name: tensor.detach().cpu().to(dtype if name in parameters else tensor.dtype).contiguous().clone()
-        for name, tensor in model.state_dict().items()
-        if name != TIED
-    }
+    tensors = tensor_files.rounded(model, dtype)
+    del tensors[TIED]
     tensor_files.save(folder / "model.safetensors", tensors)
     config = {"model_type": MODEL_TYPE, **dataclasses.asdict(model.config)}
     with atomic.atomic_file(folder / "config.json") as file:

@@ -58,13 +58,12 @@ class Parts:
 def save(folder: Path, parts: Parts, *, card: str, dtype: torch.dtype = torch.float16) -> None:
     """Write a model's folder; weights are rounded to `dtype`, statistics of normalisation are not."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for prefix, network in parts.networks().items():
-        parameters = dict(network.named_parameters())
-        for name, tensor in network.state_dict().items():
-            if not name.endswith("lm_head.weight"):  # the embedding, which is written once
-                kind = dtype if name in parameters else tensor.dtype
-                tensors[f"{prefix}.{name}"] = tensor.detach().cpu().to(kind).contiguous().clone()
+    tensors = {
+        f"{prefix}.{name}": tensor
+        for prefix, network in parts.networks().items()
+        for name, tensor in tensor_files.rounded(network, dtype).items()
+        if not name.endswith("lm_head.weight")  # the embedding, which is written once
+    }
     tensor_files.save(folder / "model.safetensors", tensors)
     config = {
         "model_type": MODEL_TYPE,

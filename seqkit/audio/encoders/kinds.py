@@ -89,12 +89,7 @@ def save(folder: Path, encoder: SoundEncoder, *, card: str = "", dtype: torch.dt
     dtype : what weights are rounded to on disk; running means and the like stay float32.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parameters = dict(encoder.named_parameters())
-    tensors = {
-        name: tensor.detach().cpu().to(dtype if name in parameters else tensor.dtype).contiguous()
-        for name, tensor in encoder.state_dict().items()
-    }
-    tensor_files.save(folder / "model.safetensors", tensors)
+    tensor_files.save(folder / "model.safetensors", tensor_files.rounded(encoder, dtype))
     for name, content in (("config.json", describe(encoder)), ("classes.json", classes.audioset_names())):
         with atomic.atomic_file(folder / name) as file:
             file.write(json.dumps(content, indent=1).encode() + b"\n")

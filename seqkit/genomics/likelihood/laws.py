@@ -4,10 +4,13 @@ A model that reads from left to right gives the log-probability of each token af
 those before it. A model that reads both ways has no likelihood; it gives that of each
 token when that one is masked (pseudo-log-likelihood: Salazar et al., "Masked Language
 Model Scoring", ACL 2020). k-mers that overlap would give each other away, so all that
-share a base with the scored one are masked as well. This file knows networks and
-windows; it does not know bases or strands.
+share a base with the scored one are masked as well. Where a share to hide is given,
+tokens at even distances are masked in one pass, as many at a time as make up that share:
+fewer passes, and each token is told from a context with holes in it, as in training.
+This file knows networks and windows; it does not know bases or strands.
 
-Shape suffixes: T tokens of a record, B rows, n tokens of a row, V tokens of the vocabulary.
+Shape suffixes: T tokens of a record, B rows, n tokens of a row, K of them that are scored, V tokens of the
+vocabulary.
 """
 
 import dataclasses
@@ -33,6 +36,8 @@ class Options:
     ----------
     overlap : share of a window that the next one reads as well: what a token at its beginning has before it.
     batch_tokens : tokens of a batch, padding included.
+    hidden : share of the scored tokens that a model which reads both ways has masked in one pass, at most a
+        half; 0 masks each in a pass of its own. A model that reads from left to right needs neither.
 
     Raises
     ------
@@ -42,12 +47,15 @@ class Options:
 
     overlap: float = 0.5
     batch_tokens: int = 4096
+    hidden: float = 0.0
 
     def __post_init__(self) -> None:
         """Check what can be checked without a model."""
         if self.batch_tokens < 1:
             raise errors.UsageError("a batch has at least one token", hint="--batch-tokens")
         windows.overlap_of(self.overlap, 2)
+        if not 0 <= self.hidden <= 0.5:
+            raise errors.UsageError(f"--hide {self.hidden} is not between 0 and 0.5")
 
 
 def log_probs(
@@ -73,7 +81,7 @@ def log_probs(
         if "mask" not in model.tokenizer.specials:
             raise errors.UsageError("the model has no mask token, so it cannot score", hint="--model")
         found = (
-            (item, None if item[1] is None else _masked(model, *item, options.batch_tokens))
+            (item, None if item[1] is None else _masked(model, *item, options))
             for item in _windows(model, records, options)
         )
     yield from _joined(found)
@@ -123,31 +131,40 @@ def _causal(model: GenomicModel, items: list[tuple[Record, Window | None]]) -> l
 
 
 @torch.inference_mode()
-def _masked(model: GenomicModel, record: Record, window: Window | None, batch_tokens: int) -> np.ndarray:
-    """Log-probabilities of the tokens that count in a window, each masked in a row of its own."""
+def _masked(model: GenomicModel, record: Record, window: Window | None, options: Options) -> np.ndarray:
+    """Log-probabilities of the tokens that count in a window, each masked in one of the rows."""
     assert window is not None
     ids_n = np.concatenate([model.before, record.ids_T[window.first : window.end], model.after]).astype(
         np.int64
     )
     offset = len(model.before) - window.first
-    first, end = len(model.before), len(ids_n) - len(model.after)
     places = np.arange(window.counts_from + offset, window.counts_to + offset)
     is_overlapping = getattr(model.tokenizer, "overlapping", False)
     reach = int(getattr(model.tokenizer, "k", 1)) - 1 if is_overlapping else 0
-    scores = []
-    for some in np.array_split(places, -(-places.size * ids_n.size // batch_tokens)):
-        if not some.size:
-            continue
-        ids_Bn = np.tile(ids_n, (some.size, 1))
-        for row, place in enumerate(some):
-            ids_Bn[row, max(first, place - reach) : min(end, place + reach + 1)] = model.tokenizer.specials[
-                "mask"
-            ]
-        logits_BnV = _logits(model, ids_Bn, np.ones(ids_Bn.shape, dtype=np.bool_), torch.from_numpy(some))
-        own = torch.arange(some.size, device=logits_BnV.device)
-        true_B = torch.from_numpy(ids_n[some]).to(logits_BnV.device)
-        scores.append(_log_prob(logits_BnV[own, own], true_B).cpu().numpy())
-    return np.concatenate(scores)
+    at_once = max(1, int(options.hidden * places.size / (2 * reach + 1)))
+    passes = -(-places.size // at_once)
+    rows = max(1, options.batch_tokens // ids_n.size)
+    scores = np.empty(places.size)
+    for first in range(0, passes, rows):
+        some = [np.arange(row, places.size, passes) for row in range(first, min(first + rows, passes))]
+        scores[np.concatenate(some)] = _told(model, ids_n, [places[row] for row in some], reach)
+    return scores
+
+
+def _told(model: GenomicModel, ids_n: np.ndarray, places: list[np.ndarray], reach: int) -> np.ndarray:
+    """Log-probabilities of tokens at some places, those of one array masked together, with all in reach."""
+    inner = slice(len(model.before), len(ids_n) - len(model.after))
+    ids_Bn = np.tile(ids_n, (len(places), 1))
+    for row, some in enumerate(places):
+        near = np.zeros(ids_n.size, dtype=np.bool_)
+        for away in range(-reach, reach + 1):
+            near[np.clip(some + away, 0, ids_n.size - 1)] = True
+        ids_Bn[row, inner][near[inner]] = model.tokenizer.specials["mask"]
+    keep = np.concatenate(places)
+    logits_BKV = _logits(model, ids_Bn, np.ones(ids_Bn.shape, dtype=np.bool_), torch.from_numpy(keep))
+    row_K = torch.from_numpy(np.repeat(np.arange(len(places)), [some.size for some in places]))
+    own_KV = logits_BKV[row_K.to(logits_BKV.device), torch.arange(keep.size, device=logits_BKV.device)]
+    return np.asarray(_log_prob(own_KV, torch.from_numpy(ids_n[keep]).to(own_KV.device)).cpu().numpy())
 
 
 def _logits(

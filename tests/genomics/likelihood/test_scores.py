@@ -203,6 +203,38 @@ def test_a_base_is_told_without_seeing_it(
             assert seen | own == set(range(len(text)))
 
 
+@pytest.mark.parametrize(("tokenizer", "reach"), [("letters", 0), ("3mer-overlapping", 2)])
+@pytest.mark.parametrize("hidden", [0.01, 0.15, 0.5])
+def test_several_tokens_are_hidden_at_once(
+    tiny_genomic: Callable[..., Path], tokenizer: str, reach: int, hidden: float
+) -> None:
+    """Each is told beside the others of its pass, at even distances, and none is told twice."""
+    model = genomic.load(str(tiny_genomic("encoder", tokenizer, 128)), device="cpu")
+    text = "ACGTTGCAGGACCATTAGACCAATGGCATTACA" * 2 + "ACGGT"
+    ids = model.tokenizer.encode(_letters(text))
+    passes = -(-ids.size // max(1, int(hidden * ids.size / (2 * reach + 1))))
+    expected = np.full(ids.size, np.nan)
+    for first in range(passes):
+        places = range(first, ids.size, passes)
+        is_near = [min(abs(at - place) for place in places) <= reach for at in range(ids.size)]
+        shown = np.where(is_near, model.tokenizer.specials["mask"], ids).tolist()
+        with torch.inference_mode():
+            inputs = torch.tensor([[*model.before, *shown, *model.after]])
+            logits_TV = model.network(input_ids=inputs).logits[0, len(model.before) :]
+        for place in places:
+            expected[place] = torch.log_softmax(logits_TV[place], dim=-1)[ids[place]]
+    (found,) = _fast(model, [text], hidden=hidden, batch_tokens=100)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert (passes < ids.size) == (hidden > 0.01)
+    together, alone = _fast(model, [text], hidden=hidden)[0], _slow(model, text)
+    assert np.allclose(together, alone, atol=1e-4) == (hidden == 0.01)
+
+
+def test_more_than_half_is_not_hidden() -> None:
+    with pytest.raises(errors.UsageError, match="--hide 0.6"):
+        laws.Options(hidden=0.6)
+
+
 def test_nothing_is_certain(tiny_genomic: Callable[..., Path]) -> None:
     model = genomic.load(str(tiny_genomic("decoder", "6mer")), device="cpu")
     (found,) = sequences.score(model, [_record(model, "")], laws.Options(), all_frames=True)
