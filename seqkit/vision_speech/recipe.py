@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqkit import errors
-from seqkit.training import loop
+from seqkit.training import loop, recipes
 from seqkit.vision_speech.batches import MODALITIES, DisturbConfig
 from seqkit.vision_speech.model import SpeechConfig
 from seqkit.vision_speech.objective import LossConfig
@@ -88,10 +88,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes in the package."""
-    folder = resources.files("seqkit.vision_speech") / "recipes"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    return recipes.names("seqkit.vision_speech")
 
 
 def names_file(name: str, near: Path) -> Path:
@@ -117,10 +114,10 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
     UsageError
         when there is no such recipe, or it is none; or when no stage has the policy gradient that is changed.
     """
-    text = _recipe_text(name_or_path)
+    text = recipes.read_text("seqkit.vision_speech", name_or_path)
     changed = {key: value for key, value in changes.items() if value is not None}
-    told = f"{text}\n# {sorted(map(str, changed.items()))}" if changed else text
-    try:
+    told = recipes.told(text, changed)
+    with recipes.refusing(name_or_path):
         content = tomllib.loads(text)
         everywhere: dict[str, Any] = {
             key: changed.pop(key) for key in ("steps", "objective", *PCPG_CHANGES) if key in changed
@@ -129,8 +126,6 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
         _require_policy(stages, everywhere)
         model = _sizes(content.pop("model", {}))
         return Recipe(**{**content, **changed}, model=model, stages=stages, text=told)
-    except (tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise errors.UsageError(f"not a recipe: {error}", file=name_or_path) from error
 
 
 def _sizes(content: dict[str, Any]) -> SpeechConfig:
@@ -166,16 +161,3 @@ def _require_policy(stages: tuple[Stage, ...], everywhere: dict[str, Any]) -> No
     if given and not any(stage.objective == "pcpg" for stage in stages):
         option = "--" + given[0].replace("_", "-")
         raise errors.UsageError(f"{option} is of the objective pcpg, and no stage has it", hint="--objective")
-
-
-def _recipe_text(name_or_path: str) -> str:
-    if name_or_path in recipe_names():
-        folder = resources.files("seqkit.vision_speech") / "recipes"
-        return (folder / f"{name_or_path}.toml").read_text(encoding="utf-8")
-    try:
-        return Path(name_or_path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(recipe_names())
-        raise errors.UsageError(
-            "no such recipe", file=name_or_path, hint=f"known: {known}; or a path"
-        ) from error

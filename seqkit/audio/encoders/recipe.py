@@ -5,13 +5,11 @@ Knows the files beside it and their fields; not how any of it is done.
 
 import dataclasses
 import tomllib
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from seqkit import errors
 from seqkit.audio import augment
-from seqkit.training import loop
+from seqkit.training import loop, recipes
 
 __all__ = ["OBJECTIVES", "Recipe", "load_recipe", "recipe_names"]
 
@@ -98,10 +96,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes in the package."""
-    folder = resources.files("seqkit.audio.encoders") / "recipes"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    return recipes.names("seqkit.audio.encoders")
 
 
 def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
@@ -116,28 +111,13 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
     UsageError
         when there is no such recipe, or it is none.
     """
-    text = _recipe_text(name_or_path)
+    text = recipes.read_text("seqkit.audio.encoders", name_or_path)
     changed = {key: value for key, value in changes.items() if value is not None}
-    try:
+    told = recipes.told(text, changed)
+    with recipes.refusing(name_or_path):
         content = tomllib.loads(text)
         if "steps" in changed:
             content["loop"] = {**content["loop"], "steps": changed.pop("steps")}
         built = loop.LoopConfig(**content.pop("loop"))
         masks = augment.SpecAugmentConfig(**content.pop("spec_augment", {}))
-        told = f"{text}\n# {sorted(map(str, changes.items()))}" if any(changes.values()) else text
         return Recipe(**{**content, **changed}, spec_augment=masks, loop=built, text=told)
-    except (tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise errors.UsageError(f"not a recipe: {error}", file=name_or_path) from error
-
-
-def _recipe_text(name_or_path: str) -> str:
-    if name_or_path in recipe_names():
-        folder = resources.files("seqkit.audio.encoders") / "recipes"
-        return (folder / f"{name_or_path}.toml").read_text(encoding="utf-8")
-    try:
-        return Path(name_or_path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(recipe_names())
-        raise errors.UsageError(
-            "no such recipe", file=name_or_path, hint=f"known: {known}; or a path"
-        ) from error

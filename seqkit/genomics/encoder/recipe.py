@@ -6,13 +6,11 @@ own text is its fingerprint: a checkpoint of another recipe is not gone on from.
 
 import dataclasses
 import tomllib
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from seqkit import errors
 from seqkit.genomics.encoder import pairs
-from seqkit.training import loop
+from seqkit.training import loop, recipes
 
 __all__ = ["Evaluation", "Piece", "Recipe", "load_recipe", "recipe_names"]
 
@@ -104,10 +102,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes in the package."""
-    folder = resources.files("seqkit.genomics.encoder") / "recipes"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    return recipes.names("seqkit.genomics.encoder")
 
 
 def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
@@ -117,31 +112,16 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
     ----------
     changes : fields of the recipe (`seed`) or of its loop (`steps`) to set otherwise; None changes nothing.
     """
-    text = _recipe_text(name_or_path)
-    try:
+    text = recipes.read_text("seqkit.genomics.encoder", name_or_path)
+    with recipes.refusing(name_or_path):
         content = tomllib.loads(text)
         recipe = _build(content, text)
         changes = {key: value for key, value in changes.items() if value is not None}
         if "steps" in changes:
             changes["loop"] = dataclasses.replace(recipe.loop, steps=changes.pop("steps"))
         if changes:
-            changes["text"] = f"{text}\n# {sorted(map(str, changes.items()))}"
+            changes["text"] = recipes.told(text, changes)
         return dataclasses.replace(recipe, **changes)
-    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
-        raise errors.UsageError(f"not a recipe: {error}", file=name_or_path) from error
-
-
-def _recipe_text(name_or_path: str) -> str:
-    if name_or_path in recipe_names():
-        folder = resources.files("seqkit.genomics.encoder") / "recipes"
-        return (folder / f"{name_or_path}.toml").read_text(encoding="utf-8")
-    try:
-        return Path(name_or_path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(recipe_names())
-        raise errors.UsageError(
-            "no such recipe", file=name_or_path, hint=f"known: {known}; or a path"
-        ) from error
 
 
 def _build(content: dict[str, Any], text: str) -> Recipe:

@@ -8,12 +8,12 @@ import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from seqkit import errors
 from seqkit.genomics.language import architectures
+from seqkit.training import recipes
 from seqkit.training.loop import LoopConfig
 
 __all__ = ["DTYPES", "Recipe", "load", "locate", "names"]
@@ -138,8 +138,7 @@ class Recipe:
 
 def names() -> list[str]:
     """The recipes that come with the package."""
-    folder = resources.files("seqkit.genomics.language") / "recipes"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    return recipes.names("seqkit.genomics.language")
 
 
 def load(name: str | None, changes: Mapping[str, Any]) -> Recipe:
@@ -173,16 +172,9 @@ def load(name: str | None, changes: Mapping[str, Any]) -> Recipe:
 
 
 def _read(name: str) -> dict[str, Any]:
+    text = recipes.read_text("seqkit.genomics.language", name)
     try:
-        if name in names():
-            folder = resources.files("seqkit.genomics.language") / "recipes"
-            return tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
-        text = Path(name).read_text(encoding="utf-8")
         content = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
-    except OSError as error:
-        raise errors.UsageError(
-            "no such recipe", file=name, hint=f"known: {', '.join(names())}; or a path"
-        ) from error
     except ValueError as error:
         raise errors.UsageError(f"not a recipe: {error}", file=name) from error
     if not isinstance(content, dict):
