@@ -82,6 +82,8 @@ def command(
     options = laws.Options(overlap=overlap, batch_tokens=batch_tokens, hidden=hide)
     continuation.use_threads(threads)
     loaded = genomic.load(model, device=device, dtype=dtype, offline=offline)
+    if loaded.is_causal and hide:
+        raise errors.UsageError(f"{model} reads from left to right: it needs nothing hidden", hint="--hide")
     if not loaded.is_causal:
         how = f"{hide:.0%} of the tokens masked at once" if hide else "each token masked in turn"
         faster = "" if hide else " (faster, and nearly the same, with --hide 0.3)"

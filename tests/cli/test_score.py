@@ -44,7 +44,9 @@ def test_an_encoder_says_that_it_has_no_likelihood(
     result = run("score", "a.fa", "--model", tiny_genomic("encoder", "6mer"))
     assert result.exit_code == 0
     assert "pseudo_log_likelihood" in result.stdout.splitlines()[0]
-    assert "pseudo-log-likelihoods" in result.stderr
+    assert "pseudo-log-likelihoods, each token masked in turn" in result.stderr
+    result = run("score", "a.fa", "--model", tiny_genomic("encoder", "6mer"), "--hide", "0.5")
+    assert "50% of the tokens masked at once" in result.stderr
 
 
 def test_variants(run: Run, place: Path, tiny_genomic: Callable[..., Path]) -> None:
@@ -101,6 +103,8 @@ def test_the_model_that_comes_with_seqkit_is_about_chance_on_random_bases(run: R
         (["v.vcf", "--ref", "ref.fa", "--window", "2"], 2, "--window 2"),
         (["a.fa", "--overlap", "-1"], 2, "--overlap"),
         (["a.fa", "--batch-tokens", "0"], 2, "--batch-tokens"),
+        (["a.fa", "--hide", "0.7"], 2, "--hide 0.7"),
+        (["a.fa", "--hide", "0.3"], 2, "from left to right"),
         (["no.fa"], 1, "no.fa"),
         (["v.vcf", "--ref", "a.fa"], 1, "a.fa"),
     ],
