@@ -190,3 +190,23 @@ def test_signals_clean_up(tmp_path, number, exit_code):
         assert process.wait() == exit_code
         assert b"Traceback" not in stderr.read()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_the_program_is_loaded_leaves_no_traceback(tmp_path, ignored):
+    # What is loaded first takes its time.
+    (tmp_path / "typer.py").write_text(
+        "import time\nprint('loading', flush=True)\ntime.sleep(1)\nraise SystemExit(7)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", "from seqkit.cli import start; start.main()"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None,
+    ) as process:
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert told == b""
+    assert process.returncode == (7 if ignored else -signal.SIGINT)
