@@ -3,7 +3,8 @@
     python benchmarks/captions/calibration.py --manifest MANIFEST [--model FOLDER] [--page PAGE]
 
 Scores are measured twice: as the model's folder has them, and fitted anew (Platt) on one half of the clips
-and measured on the other, in turn. Sounds that no caption can name (noise, tones) show what it does there.
+and measured on the other, in turn. Sounds that mean nothing show what it does there: noise and tones, of
+which the shipped model learned such, and others of kinds that it never heard.
 Beside it: the tagger's best label in a template, judged by the same words. Where the folder's own
 calibration was fitted on these clips, only the second figure means anything.
 """
@@ -68,7 +69,7 @@ def main() -> None:
         "own": measures(judged, [one.score for one in judged]),
         "fitted on the other half": measures(judged, fitted),
         "fitted on all": {"slope": slope, "offset": offset},
-        "unknown": unknown(own),
+        "unknown": unknown(own, clips),
         "clips": [{**dataclasses.asdict(one), "clip": one.clip.file.name} for one in judged],
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -168,7 +169,7 @@ def naming_rates(judged: list[Judged]) -> dict[str, Any]:
     return found
 
 
-def unknown(own: describer.CaptionDescriber) -> list[dict[str, Any]]:
+def unknown(own: describer.CaptionDescriber, clips: list[naming.Clip]) -> list[dict[str, Any]]:
     """Captions and scores of sounds that were made, and mean nothing."""
     rng, time_S = np.random.default_rng(0), np.arange(5 * own.rate) / own.rate
     sounds = {
@@ -178,12 +179,39 @@ def unknown(own: describer.CaptionDescriber) -> list[dict[str, Any]]:
         "a tone of 440 Hz": 0.2 * np.sin(2 * np.pi * 440 * time_S),
         "a sweep": 0.2 * np.sin(2 * np.pi * (100 + 400 * time_S) * time_S),
         "random tones": 0.1 * sum(np.sin(2 * np.pi * f * time_S) for f in rng.uniform(50, 8000, size=12)),
+        "frequency modulation": 0.2 * np.sin(2 * np.pi * 700 * time_S + 40 * np.sin(2 * np.pi * 31 * time_S)),
+        "random pitches, 20 a second": melody(rng, time_S),
+        **{
+            f"{clip.label}, its grains of 20 ms shuffled": grains(clip, own.rate, rng)
+            for clip in first(clips)
+        },
     }
     rows = []
     for name, wave_S in sounds.items():
         said = own.describe([wave_S.astype(np.float32)])[0][0]
         rows.append({"sound": name, "text": said.text, "score": said.score})
     return rows
+
+
+def melody(rng: np.random.Generator, time_S: np.ndarray) -> np.ndarray:
+    """A pitch drawn anew for every twentieth of a second."""
+    pitch_S = 100 * 60 ** rng.random(int(20 * time_S[-1]) + 1)[(20 * time_S).astype(int)]
+    return np.asarray(0.2 * np.sin(2 * np.pi * np.cumsum(pitch_S) * time_S[1]))
+
+
+def first(clips: list[naming.Clip]) -> list[naming.Clip]:
+    """One clip of each of some labels."""
+    labels = ("dog-bark", "rooster", "clock-tick", "siren")
+    found = {clip.label: clip for clip in reversed(clips) if clip.label in labels}
+    return [found[label] for label in labels if label in found]
+
+
+def grains(clip: naming.Clip, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """A clip in pieces of 20 ms, each faded in and out, in another order."""
+    [wave_S] = naming.waves_of([clip], rate, 5.0)
+    size = rate // 50
+    pieces = wave_S[: len(wave_S) - len(wave_S) % size].reshape(-1, size) * np.hanning(size)
+    return np.asarray(rng.permutation(pieces).ravel())
 
 
 def draw(judged: list[Judged], fitted: list[float], path: Path) -> None:

@@ -1,10 +1,11 @@
 """Lists sounds to learn from: what they are, where they come from, and on which side of the split they stand.
 
-    python benchmarks/sounds/gather.py --effects FOLDER -o manifest.jsonl
+    python benchmarks/sounds/gather.py --effects FOLDER [--made FOLDER] -o manifest.jsonl
 
-`$SEQKIT_DEV_DATA/caption` holds the data sets; FOLDER holds unpacked packages with sound effects, one folder
-each, named as the package. A line of the manifest: file, seconds, source, package, licence, label (as the
-source says), classes (AudioSet names, where the label or the name tells them), split.
+`$SEQKIT_DEV_DATA/caption` holds the data sets; the first FOLDER holds unpacked packages with sound effects,
+one folder each, named as the package; the second what `made.py` made. A line of the manifest: file, seconds,
+source, package, licence, label (as the source says), classes (AudioSet names, where the label or the name
+tells them), split.
 
 Held out, never trained on: ESC-10 fold 4, UrbanSound8K fold 2, the cities lisbon and lyon of the TAU scenes,
 the Clotho clips with human captions, and a twentieth of the effects, drawn by their names.
@@ -33,6 +34,7 @@ LICENCES = {
     "urbansound8k": "CC BY-NC",
     "tau_scenes": "research, non-commercial",
     "clotho": "non-commercial; see CLOTHO_LICENSE.txt",
+    "made": "none: computed",
 }
 HELD_OUT_CITIES = ("lisbon", "lyon")
 #: Spoken names, voices of games and single hits of drums are many and alike: so many of each are enough.
@@ -42,10 +44,15 @@ MOST = {"speech": 400, "voices": 250, "buckle": 80, "drumkits": 300, "sound/de":
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--effects", type=Path, help="folder of unpacked packages")
+    parser.add_argument("--made", type=Path, help="folder of what `made.py` made")
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     data = Path(os.environ["SEQKIT_DEV_DATA"]).expanduser() / "caption"
-    rows = [*data_sets(data), *(effects(arguments.effects) if arguments.effects else ())]
+    rows = [
+        *data_sets(data),
+        *(effects(arguments.effects) if arguments.effects else ()),
+        *(made(arguments.made) if arguments.made else ()),
+    ]
     kept = []
     for row in rows:
         seconds = duration(Path(row["file"]))
@@ -70,6 +77,12 @@ def data_sets(data: Path) -> Iterator[dict[str, Any]]:
         yield row(file, "tau_scenes", label, "test" if city in HELD_OUT_CITIES else "train")
     for file in sorted((data / "human").glob("*.ogg")):
         yield row(file, "clotho", "", "test")
+
+
+def made(folder: Path) -> Iterator[dict[str, Any]]:
+    """Sounds whose names begin with their labels."""
+    for file in sorted(folder.glob("*.wav")):
+        yield row(file, "made", file.stem.rpartition("-")[0], "train")
 
 
 def row(file: Path, source: str, label: str, split: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 
 __all__ = ["classes_of_label", "classes_of_name"]
 
-#: What the labels of ESC-10, UrbanSound8K and the TAU urban scenes are in AudioSet.
+#: What the labels of ESC-10, UrbanSound8K, the TAU urban scenes and made sounds are in AudioSet.
 _LABELS = {
     "baby-cry": ["Baby cry, infant cry", "Crying, sobbing"],
     "chainsaw": ["Chainsaw"],
@@ -39,6 +39,13 @@ _LABELS = {
     "street_pedestrian": ["Outside, urban or manmade"],
     "street_traffic": ["Traffic noise, roadway noise", "Vehicle", "Outside, urban or manmade"],
     "tram": ["Rail transport", "Vehicle"],
+    "noise": ["White noise", "Noise"],
+    "low-noise": ["Pink noise", "Noise"],
+    "noise-bursts": ["Noise"],
+    "tone": ["Sine wave"],
+    "beeps": ["Beep, bleep"],
+    "sweep": ["Chirp tone"],
+    "tones": ["Sine wave"],
 }
 
 #: Words in a file's name, and its classes. Creatures without a class of their own are animals.
