@@ -69,7 +69,7 @@ def command(
     0 the model finds it less likely than the reference. A model that reads both ways (an encoder) has no
     likelihood: what is given is the pseudo-log-likelihood, each token being masked in turn, or with --hide
     several at once. Of k-mers that overlap, those that share a base with it are masked as well, and every
-    base counts once.
+    base counts once. Ambiguity codes (N) are read, and not scored.
     """
     if ref is not None and len(inputs) > 1:
         raise errors.UsageError("with --ref one VCF is scored at a time")
@@ -115,9 +115,10 @@ def _sequences(
     from seqkit.genomics.likelihood import sequences
     from seqkit.genomics.tokens import records
 
-    empty = 0
+    empty = ambiguous = 0
     for score in sequences.score(model, records.read(model, inputs), options, **choices):
         empty += not score.length
+        ambiguous += score.ambiguous
         yield (
             score.name,
             score.length,
@@ -128,6 +129,8 @@ def _sequences(
         )
     if empty:
         _tell(f"{empty:,} sequences are empty, and have log-likelihood 0")
+    if ambiguous:
+        _tell(f"{ambiguous:,} ambiguous letters (N and the like) were read, and not scored")
 
 
 def _variants(

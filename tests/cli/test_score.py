@@ -33,9 +33,19 @@ def test_sequences(run: Run, place: Path, tiny_genomic: Callable[..., Path]) -> 
     assert float(one[3]) < 0
     assert none == ["none", "0", "0", "0.000000", "NA", "NA"]
     assert "1 sequences are empty" in result.stderr
+    assert "ambiguous" not in result.stderr
     records = [json.loads(line) for line in run("score", "a.fa", "-m", model, "--json").stdout.splitlines()]
     assert records[0]["id"] == "one"
     assert records[1]["per_base"] is None
+
+
+def test_ambiguous_letters_are_told(run: Run, place: Path) -> None:
+    Path("n.fa").write_text(">n\nACGTACGTTGCANRACGTTGACCA\n>all\nNNNN\n")
+    result = run("score", "n.fa", "--json")
+    some, none = (json.loads(line) for line in result.stdout.splitlines())
+    assert some["perplexity"] < 10
+    assert (none["pseudo_log_likelihood"], none["per_base"]) == (0, None)
+    assert "6 ambiguous letters" in result.stderr
 
 
 def test_an_encoder_says_that_it_has_no_likelihood(

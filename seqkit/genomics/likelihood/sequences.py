@@ -15,7 +15,11 @@ which is a pseudo-log-likelihood by blocks (a composite likelihood with weights:
 and Firth, "An overview of composite likelihood methods", Statistica Sinica 2011). A model
 that knows nothing has log(4) a base in either way of tokenizing, but for its few tokens
 that are no k-mer. Read from left to right, a k-mer that overlaps the one before tells one
-new base, and the logarithms simply add up. This file does not know how tokens are scored.
+new base, and the logarithms simply add up.
+
+An ambiguity code (N, R) is no base that was observed: the model reads it, but a token that
+spells one is not scored, nor is a letter by itself that k-mers beside it have told. This
+file does not know how tokens are scored.
 
 Shape suffixes: T tokens of a record, L letters.
 """
@@ -35,6 +39,8 @@ from seqkit.models.genomic import GenomicModel
 
 __all__ = ["Score", "frames_of", "score", "total"]
 
+_BASES = np.frombuffer(b"ACGT", dtype=np.uint8)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Score:
@@ -43,6 +49,7 @@ class Score:
     Attributes
     ----------
     name, length, tokens : of the sequence; tokens of the first frame.
+    ambiguous : letters that are no base, and are not scored.
     log_likelihood : in nats; 0 where there is nothing to score.
     per_base : the same by the bases that were scored; not a number where there are none.
     """
@@ -50,6 +57,7 @@ class Score:
     name: str
     length: int
     tokens: int
+    ambiguous: int
     log_likelihood: float
     per_base: float
 
@@ -107,27 +115,52 @@ def _readings(model: GenomicModel, record: Record, frames: int, both_strands: bo
 
 def total(model: GenomicModel, record: Record, scores_T: np.ndarray) -> float:
     """The log-likelihood (nats) of a record from those of its tokens, in which every base counts once."""
-    if not model.is_causal and getattr(model.tokenizer, "overlapping", False):
-        scores_T = scores_T * _weights(model.tokenizer.spans(record.ids_T))
-    return float(np.nansum(scores_T))
+    scores_T, begins_T, spans_T = _scored(model, record, scores_T)
+    if _shares_bases(model):
+        scores_T = scores_T * _weights(begins_T, spans_T)
+    return float(np.sum(scores_T))
 
 
-def _weights(spans_T: np.ndarray) -> np.ndarray:
-    """What tokens at neighbouring letters, of so many letters each, count: 1 for every letter, shared evenly.
+def _shares_bases(model: GenomicModel) -> bool:
+    """Whether each of the tokens that hold a base tells it, having seen none of the others."""
+    return not model.is_causal and bool(getattr(model.tokenizer, "overlapping", False))
+
+
+def _scored(
+    model: GenomicModel, record: Record, scores_T: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tokens that count: their scores, the letters they begin at, and how many letters they hold."""
+    spans_T = model.tokenizer.spans(record.ids_T).astype(np.int64)
+    is_overlapping = getattr(model.tokenizer, "overlapping", False)
+    begins_T = np.arange(spans_T.size) if is_overlapping else np.cumsum(spans_T) - spans_T
+    ambiguous = np.concatenate([[0], np.cumsum(~np.isin(record.letters_L, _BASES))])
+    counts_T = ~np.isnan(scores_T) & (ambiguous[begins_T + spans_T] == ambiguous[begins_T])
+    if is_overlapping:
+        whole_T = spans_T > 1
+        counts_T &= whole_T | (_holders(begins_T[whole_T], spans_T[whole_T], spans_T.size)[begins_T] == 0)
+    return scores_T[counts_T], begins_T[counts_T], spans_T[counts_T]
+
+
+def _holders(begins_T: np.ndarray, spans_T: np.ndarray, least: int = 0) -> np.ndarray:
+    """How many of some tokens hold each letter, (L,), at least so many letters."""
+    ends_T = begins_T + spans_T
+    borders = np.zeros(max(int(ends_T.max(initial=0)), least) + 1)
+    np.add.at(borders, begins_T, 1)
+    np.add.at(borders, ends_T, -1)
+    return np.asarray(np.cumsum(borders)[:-1].round())
+
+
+def _weights(begins_T: np.ndarray, spans_T: np.ndarray) -> np.ndarray:
+    """What tokens that begin at some letters, and hold so many, count: 1 for every letter, shared evenly.
 
     Examples
     --------
-    >>> _weights(np.array([3, 3])).round(3).tolist()
+    >>> _weights(np.array([0, 1]), np.array([3, 3])).round(3).tolist()
     [0.667, 0.667]
     """
-    first_T = np.arange(spans_T.size)
-    ends_T = first_T + spans_T
-    borders = np.zeros(int(ends_T.max(initial=0)) + 1)
-    np.add.at(borders, first_T, 1)
-    np.add.at(borders, ends_T, -1)
-    holders_L = np.cumsum(borders)[:-1].round()
-    before = np.concatenate([[0.0], np.cumsum(1 / holders_L)])
-    return np.asarray((before[ends_T] - before[first_T]) / spans_T)
+    holders_L = _holders(begins_T, spans_T)
+    before = np.concatenate([[0.0], np.cumsum(1 / np.maximum(holders_L, 1))])
+    return np.asarray((before[begins_T + spans_T] - before[begins_T]) / spans_T)
 
 
 def _score(model: GenomicModel, readings: list[tuple[Record, np.ndarray]]) -> Score:
@@ -141,12 +174,19 @@ def _score(model: GenomicModel, readings: list[tuple[Record, np.ndarray]]) -> Sc
         name=record.name,
         length=record.letters_L.size,
         tokens=record.ids_T.size,
+        ambiguous=int((~np.isin(record.letters_L, _BASES)).sum()),
         log_likelihood=float(np.mean(totals)),
         per_base=float(np.mean(shares)),
     )
 
 
 def _scored_bases(model: GenomicModel, record: Record, scores_T: np.ndarray) -> int:
-    """All, but for those of a token that nothing stands before."""
-    missing_T = record.ids_T[np.isnan(scores_T)]
-    return record.letters_L.size - int(model.tokenizer.spans(missing_T).sum())
+    """All that a token which counts is the first to hold, or, where tokens share them, that any holds."""
+    _, begins_T, spans_T = _scored(model, record, scores_T)
+    if _shares_bases(model):
+        return int((_holders(begins_T, spans_T) > 0).sum())
+    spans = model.tokenizer.spans(record.ids_T).astype(np.int64)
+    if not getattr(model.tokenizer, "overlapping", False):
+        return int(spans_T.sum())
+    told = np.maximum.accumulate(np.concatenate([[0], np.arange(spans.size) + spans]))
+    return int(np.diff(told)[begins_T].sum())

@@ -113,7 +113,7 @@ def test_all_sequences_of_a_length_share_the_whole_probability(tiny_genomic: Cal
 
 def test_totals_frames_and_strands(tiny_genomic: Callable[..., Path]) -> None:
     model = genomic.load(str(tiny_genomic("decoder", "6mer")), device="cpu")
-    text = "ACGTNACGTTGCATTACCAGG"
+    text = "ACGTAACGTTGCATTACCAGG"
     options = laws.Options()
     (plain,) = sequences.score(model, [_record(model, text)], options)
     expected = sum(_slow(model, text))
@@ -134,22 +134,54 @@ def test_totals_frames_and_strands(tiny_genomic: Callable[..., Path]) -> None:
     assert (plain.tokens, frames.tokens) == (len(model.tokenizer.encode(_letters(text))),) * 2
 
 
-def _base_by_base(model: genomic.GenomicModel, text: str) -> float:
-    """Of overlapping k-mers: every base's share of each token that holds it, averaged base by base."""
+def _base_by_base(model: genomic.GenomicModel, text: str) -> tuple[float, int]:
+    """Of overlapping k-mers: every base's share of each k-mer that holds it, averaged base by base.
+
+    A base that no k-mer holds is told by its own token, and an ambiguity code by none.
+    """
     ids = model.tokenizer.encode(_letters(text))
+    spans = model.tokenizer.spans(ids).tolist()
     shares: list[list[float]] = [[] for _ in text]
-    for place, (score, span) in enumerate(zip(_slow(model, text), model.tokenizer.spans(ids), strict=True)):
-        for letter in range(place, place + int(span)):
-            shares[letter].append(score / int(span))
-    return sum(sum(share) / len(share) for share in shares)
+    for least in (2, 1):
+        told = [bool(share) for share in shares]
+        for place, (score, span) in enumerate(zip(_slow(model, text), spans, strict=True)):
+            letters = range(place, place + span)
+            if span < least or any(told[letter] for letter in letters) or (least == 1 and span > 1):
+                continue
+            for letter in letters if set(text[place : place + span]) <= set("ACGT") else ():
+                shares[letter].append(score / span)
+    return sum(sum(share) / len(share) for share in shares if share), sum(map(bool, shares))
 
 
-@pytest.mark.parametrize("text", ["ACG", "ACGT", "AC", "ACGTNACGTAACC", "ACGTTGCAGGACCA", "NNACGTR"])
+@pytest.mark.parametrize(
+    "text", ["ACG", "ACGT", "AC", "ACGTNACGTAACC", "ACGTTGCAGGACCA", "NNACGTR", "ACGNACNNNNAC", "NNN"]
+)
 def test_every_base_counts_once_where_tokens_overlap(tiny_genomic: Callable[..., Path], text: str) -> None:
     model = genomic.load(str(tiny_genomic("encoder", "3mer-overlapping")), device="cpu")
     (found,) = sequences.score(model, [_record(model, text)], laws.Options())
-    assert found.log_likelihood == pytest.approx(_base_by_base(model, text), abs=1e-3)
-    assert found.per_base == pytest.approx(found.log_likelihood / len(text))
+    expected, bases = _base_by_base(model, text)
+    assert bases == sum(letter in "ACGT" for letter in text)
+    assert found.log_likelihood == pytest.approx(expected, abs=1e-3)
+    assert found.per_base == pytest.approx(expected / bases if bases else math.nan, nan_ok=True)
+    assert found.ambiguous == len(text) - bases
+
+
+@pytest.mark.parametrize("tokenizer", ["letters", "3mer", "3mer-overlapping"])
+def test_ambiguity_codes_are_read_and_not_scored(tiny_genomic: Callable[..., Path], tokenizer: str) -> None:
+    """What is left is every base once, told after all that stands before it."""
+    model = genomic.load(str(tiny_genomic("decoder", tokenizer)), device="cpu")
+    text = "ACGTANCCGTARRACGTTG"
+    (found,) = sequences.score(model, [_record(model, text)], laws.Options())
+    ids = model.tokenizer.encode(_letters(text))
+    told, expected, at = 0, 0.0, 0
+    for place, (score, span) in enumerate(zip(_slow(model, text), model.tokenizer.spans(ids), strict=True)):
+        at = place if tokenizer == "3mer-overlapping" else at
+        end = at + int(span)
+        if end > told and set(text[at:end]) <= set("ACGT"):
+            expected += score
+        told, at = max(told, end), end
+    assert found.log_likelihood == pytest.approx(expected, abs=1e-3)
+    assert found.per_base == pytest.approx(expected / (len(text) - 3), abs=1e-4)
 
 
 @pytest.mark.parametrize("tokenizer", ["letters", "3mer", "3mer-overlapping", "6mer-overlapping"])
