@@ -94,7 +94,7 @@ class PathogenConfig:
         learning.require_names("--splits", self.ways, WAYS)
         learning.require_names("--methods", self.methods, METHODS)
         if self.seeds < 1 or not self.minutes > 0:
-            raise errors.UsageError("seeds and minutes must be above 0", hint="--seeds, --minutes")
+            raise errors.UsageError("seeds and minutes must be above 0", hint="--seeds, --minutes-per-run")
         least = len(sources.SOURCES)
         if min(self.train, self.dev, self.test) < least:
             raise errors.UsageError(f"at least {least} reads of each split are needed", hint="--max-train")
