@@ -197,9 +197,7 @@ def gue(
     tasks: Annotated[str, typer.Option(help="Tasks, comma-separated; or `all`.")] = "all",
     methods: Annotated[str, typer.Option(help="model, cnn, k-mers, comma-separated; or `all`.")] = "all",
     seeds: Annotated[int, typer.Option(help="Measure so often.")] = 3,
-    minutes_per_run: Annotated[
-        float, typer.Option(help="For training once, of its own on a processor.")
-    ] = 1.5,
+    minutes_per_run: Annotated[float, typer.Option(help="For training once, on a processor.")] = 1.5,
     max_train: Annotated[
         int | None, typer.Option(help="Training sequences that are used.", show_default="all")
     ] = None,
@@ -258,7 +256,7 @@ def pathogen(
     ] = "all",
     methods: Annotated[str, typer.Option(help="model, cnn, k-mers, comma-separated; or `all`.")] = "all",
     seeds: Annotated[int, typer.Option(help="Split, draw and measure so often.")] = 3,
-    minutes_per_run: Annotated[float, typer.Option(help="For training once, of its own on a processor.")] = 1.5,
+    minutes_per_run: Annotated[float, typer.Option(help="For training once, on a processor.")] = 1.5,
     max_train: Annotated[int, typer.Option(help="Training reads.")] = 20_000,
     test_reads: Annotated[int, typer.Option(help="Test reads; the dev split has half as many.")] = 4_000,
     length: Annotated[int, typer.Option(help="Letters of a read, at most 150.")] = 150,
