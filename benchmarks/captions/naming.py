@@ -14,12 +14,22 @@ import numpy as np
 import torch
 
 from seqkit.audio import classes
-from seqkit.audio.captioning import describer
+from seqkit.audio.captioning import describer, words
 from seqkit.audio.encoders import corpus
 from seqkit.audio.evaluation import report
 from seqkit.io import audio
 
-__all__ = ["Clip", "held_out", "human_clips", "names", "sentences_of", "tagged", "waves_of"]
+__all__ = [
+    "Clip",
+    "held_out",
+    "held_out_effects",
+    "human_clips",
+    "is_right",
+    "names",
+    "sentences_of",
+    "tagged",
+    "waves_of",
+]
 
 #: Beginnings of words, any of which names the label.
 _NAMES = {
@@ -58,11 +68,12 @@ _NAMES["dog_bark"] = _NAMES["dog-bark"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A sound with what is known of it: a label, or captions of people."""
+    """A sound with what is known of it: a label, AudioSet classes from its name, or captions of people."""
 
     file: Path
     source: str
     label: str = ""
+    classes: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
 
 
@@ -75,6 +86,22 @@ def names(label: str, caption: str) -> bool:
     (True, False)
     """
     return re.search(rf"\b({_NAMES[label]})", caption.lower()) is not None
+
+
+def is_right(clip: Clip, caption: str) -> bool:
+    """Whether a caption names the label's source or, of a clip without a label, one of its classes."""
+    if clip.label:
+        return names(clip.label, caption)
+    return not set(classes.indices(clip.classes)).isdisjoint(words.classes_in(caption))
+
+
+def held_out_effects(manifest: Path) -> list[Clip]:
+    """Sound effects that were kept out of training, and whose names tell what they are."""
+    return [
+        Clip(file=sound.file, source=sound.source, classes=tuple(sound.classes))
+        for sound in corpus.read_manifest(manifest)
+        if sound.split == "held-out" and sound.classes
+    ]
 
 
 def held_out(manifest: Path) -> list[Clip]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from seqkit import errors
-from seqkit.audio.captioning import examples, folder
+from seqkit.audio.captioning import examples, folder, general
 from seqkit.audio.captioning.interface import Scored
 from seqkit.audio.captioning.model import Source
 from seqkit.audio.captioning.ranking import RankConfig, rank
@@ -31,12 +31,10 @@ from seqkit.decoders.search.classifier import load_classifier
 from seqkit.decoders.verify import PointVerifier
 from seqkit.models import catalogue
 
-__all__ = ["DEFAULT", "GENERAL", "CaptionDescriber", "DescribeConfig", "load"]
+__all__ = ["DEFAULT", "CaptionDescriber", "DescribeConfig", "load"]
 
 #: The model that comes with the package.
 DEFAULT = "sounds-small"
-#: What is said of a sound that a model cannot tell.
-GENERAL = "a sound that is hard to tell"
 START, END = 1, 2
 METHODS = ("sample", "beam", "diverse", "conditional")
 #: Entries of memory, of all candidates, that are decoded at a time: bounds what long windows take.
@@ -112,7 +110,7 @@ class CaptionDescriber:
         for source, tokens in zip(sources, drawn, strict=True):
             ranked = rank(self._candidates(source, tokens), self.config.ranking)
             found.append([self._calibrated(one) for one in ranked][:n_best])
-        return [self._cautious(captions) for captions in found]
+        return [self._cautious(captions, source) for captions, source in zip(found, sources, strict=True)]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -128,7 +126,12 @@ class CaptionDescriber:
         placed_W = self.parts.model.place(source)[0]
         vectors_NW = self.parts.sentences(self._padded([one[: _ended(one)] or (START,) for one in ids]))
         return [
-            Scored(self.parts.tokenizer.decode(one[: _ended(one)]).strip() or GENERAL, 0.0, logprob, cosine)
+            Scored(
+                self.parts.tokenizer.decode(one[: _ended(one)]).strip() or general.GENERAL,
+                0.0,
+                logprob,
+                cosine,
+            )
             for one, logprob, cosine in zip(ids, logprobs, (vectors_NW @ placed_W).tolist(), strict=True)
         ]
 
@@ -197,11 +200,12 @@ class CaptionDescriber:
         told = self.parts.calibration
         return dataclasses.replace(one, score=1 / (1 + math.exp(-(told.slope * one.score + told.offset))))
 
-    def _cautious(self, captions: list[Scored]) -> list[Scored]:
+    def _cautious(self, captions: list[Scored], source: Source) -> list[Scored]:
         """Something general in front where even the best is likely wrong."""
         if captions[0].score >= self.parts.calibration.least:
             return captions
-        return [Scored(GENERAL, captions[0].score), *captions][: len(captions)]
+        text = general.sentence(source.probabilities_BC[0])
+        return [Scored(text, captions[0].score), *captions][: len(captions)]
 
 
 def load(
