@@ -45,7 +45,8 @@ class Judged:
 
     clip: naming.Clip
     text: str
-    raw: float
+    cosine: float
+    heard: float
     score: float
     right: bool
     told_right: bool
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, help="clips at most, for a quick look")
     parser.add_argument("--into", type=Path, help="write what was fitted on all into this model's folder")
     parser.add_argument(
-        "--least", type=float, default=0.5, help="with --into: below it, say something general"
+        "--least", type=float, default=0.4, help="with --into: below it, say something general"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -68,14 +69,14 @@ def main() -> None:
     clips = clips[:: max(1, len(clips) // arguments.most)] if arguments.most else clips
     judged = judge(own, clips)
     fitted = refitted(judged)
-    slope, offset = platt(judged)
+    calibration = dataclasses.replace(platt(judged), least=arguments.least)
     told = {
         "kind": "captions-calibration",
         "model": Path(arguments.model).name,
         "naming": naming_rates(judged),
         "own": measures(judged, [one.score for one in judged]),
         "fitted on the other half": measures(judged, fitted),
-        "fitted on all": {"slope": slope, "offset": offset},
+        "fitted on all": dataclasses.asdict(calibration),
         "unknown": unknown(own, clips),
         "clips": [{**dataclasses.asdict(one), "clip": one.clip.file.name} for one in judged],
     }
@@ -83,7 +84,7 @@ def main() -> None:
     draw(judged, fitted, arguments.out / "reliability.png")
     saving.save(arguments, told, as_text(told))
     if arguments.into:
-        settle(arguments.into / "config.json", slope=slope, offset=offset, least=arguments.least)
+        settle(arguments.into / "config.json", **dataclasses.asdict(calibration))
 
 
 def settle(path: Path, **fitted: float) -> None:
@@ -96,21 +97,26 @@ def settle(path: Path, **fitted: float) -> None:
 
 def judge(own: describer.CaptionDescriber, clips: list[naming.Clip]) -> list[Judged]:
     """Captions of clips without the model's caution, so that what it would say is what is judged."""
-    plain = folder.Calibration(slope=1.0, offset=0.0, least=0.0)
+    # Its logit is the encoder's probability of the class that a caption names.
+    plain = folder.Calibration(slope=0.0, named=1.0)
     bare = describer.CaptionDescriber(dataclasses.replace(own.parts, calibration=plain), own.config)
     found = []
     for clip in clips:
         [wave_S] = naming.waves_of([clip], own.rate, 10.0)
         best = bare.describe([wave_S])[0][0]
-        raw = math.log(best.score / (1 - best.score))
+        assert best.logprob is not None and best.similarity is not None
+        weights = own.config.ranking
+        rank = weights.likelihood * best.logprob + weights.similarity * best.similarity
+        heard = math.log(best.score / (1 - best.score))
         told = own.parts.calibration
-        score = sigmoid(told.slope * raw + told.offset)
+        score = told.probability(rank=rank, cosine=best.similarity, heard=heard)
         right = naming.is_right(clip, best.text)
         found.append(
             Judged(
                 clip=clip,
                 text=best.text,
-                raw=raw,
+                cosine=best.similarity,
+                heard=heard,
                 score=score,
                 right=right,
                 told_right=right and score >= told.least,
@@ -120,18 +126,14 @@ def judge(own: describer.CaptionDescriber, clips: list[naming.Clip]) -> list[Jud
     return found
 
 
-def sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-value))
-
-
-def platt(judged: list[Judged]) -> tuple[float, float]:
-    """Slope and offset that make scores probabilities; none where all are right, or none is."""
-    right = [one.right for one in judged]
-    if len(set(right)) < 2:
-        return 0.0, math.log((sum(right) + 1) / (len(right) - sum(right) + 1))
-    # Raw scores lie within a few tenths: a penalty on the slope would press all probabilities together.
-    fit = LogisticRegression(C=1e6).fit([[one.raw] for one in judged], right)
-    return float(fit.coef_[0, 0]), float(fit.intercept_[0])
+def platt(judged: list[Judged]) -> folder.Calibration:
+    """What makes a probability of cosines and of probabilities of named classes."""
+    # They lie within a few tenths: a penalty on the slopes would press all probabilities together.
+    fit = LogisticRegression(C=1e6, max_iter=1000).fit(
+        [[one.cosine, one.heard] for one in judged], [one.right for one in judged]
+    )
+    similarity, named = (float(slope) for slope in fit.coef_[0])
+    return folder.Calibration(slope=0.0, similarity=similarity, named=named, offset=float(fit.intercept_[0]))
 
 
 def refitted(judged: list[Judged]) -> list[float]:
@@ -143,7 +145,8 @@ def refitted(judged: list[Judged]) -> list[float]:
     half = {place: number % 2 for number, place in enumerate(order)}
     fits = [platt([one for place, one in enumerate(judged) if half[place] != side]) for side in (0, 1)]
     return [
-        sigmoid(fits[half[place]][0] * one.raw + fits[half[place]][1]) for place, one in enumerate(judged)
+        fits[half[place]].probability(rank=0.0, cosine=one.cosine, heard=one.heard)
+        for place, one in enumerate(judged)
     ]
 
 
@@ -264,7 +267,8 @@ def as_text(told: dict[str, Any]) -> str:
         [
             saving.table(["source", "clips", *NAMED.values()], rates),
             saving.table(["score", *told["own"]], quality),
-            f"Fitted on all of these clips: slope {fit['slope']:.3f}, offset {fit['offset']:.3f}.",
+            f"Fitted on all of these clips: {fit['similarity']:.3f} x cosine + {fit['named']:.3f} x "
+            f"probability of the surest class that is named {fit['offset']:+.3f}.",
             "",
             "![Shares of right captions against scores](reliability.png)",
             "",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from seqkit import errors
-from seqkit.audio.captioning import examples, folder, general
+from seqkit.audio.captioning import examples, folder, general, words
 from seqkit.audio.captioning.interface import Scored
 from seqkit.audio.captioning.model import Source
 from seqkit.audio.captioning.ranking import RankConfig, rank
@@ -109,7 +109,7 @@ class CaptionDescriber:
         found = []
         for source, tokens in zip(sources, drawn, strict=True):
             ranked = rank(self._candidates(source, tokens), self.config.ranking)
-            found.append([self._calibrated(one) for one in ranked][:n_best])
+            found.append(list(self._calibrated(ranked[:n_best], source)))
         return [self._cautious(captions, source) for captions, source in zip(found, sources, strict=True)]
 
     @torch.inference_mode()
@@ -196,9 +196,15 @@ class CaptionDescriber:
             ids_BL[row, : len(ids)] = torch.tensor(list(ids), dtype=torch.long)
         return ids_BL.to(self._device)
 
-    def _calibrated(self, one: Scored) -> Scored:
-        told = self.parts.calibration
-        return dataclasses.replace(one, score=1 / (1 + math.exp(-(told.slope * one.score + told.offset))))
+    def _calibrated(self, ranked: Sequence[Scored], source: Source) -> Iterator[Scored]:
+        """Captions with their probabilities; none is given more than one that is ranked before it."""
+        most = 1.0
+        for one in ranked:
+            named = list(words.classes_in(one.text))
+            heard = float(source.probabilities_BC[0, named].max()) if named else 0.0
+            cosine = one.similarity or 0.0
+            most = min(most, self.parts.calibration.probability(rank=one.score, cosine=cosine, heard=heard))
+            yield dataclasses.replace(one, score=most)
 
     def _cautious(self, captions: list[Scored], source: Source) -> list[Scored]:
         """Something general in front where even the best is likely wrong."""

@@ -5,6 +5,7 @@ Knows files; not training or searching.
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,31 @@ _LARGEST = 1 << 22
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How a ranking's score becomes a probability that the caption names the source.
+    """How what is known of a caption becomes a probability that it names the source.
 
-    `1 / (1 + exp(-(slope * score + offset)))` (Platt 1999), fitted on sounds that were held out.
+    `1 / (1 + exp(-z))` of `z = slope * rank + similarity * cosine + named * heard + offset` (Platt 1999),
+    fitted on sounds that were held out: of the ranking's score, of the cosine of clip and caption, and of the
+    encoder's probability of the surest class that the caption names, 0 if it names none.
     """
 
     slope: float = 4.0
+    similarity: float = 0.0
+    named: float = 0.0
     offset: float = 0.0
     least: float = 0.0
     """Below this probability something general is said instead."""
+
+    def probability(self, *, rank: float, cosine: float, heard: float) -> float:
+        """That a caption is right.
+
+        Examples
+        --------
+        >>> told = Calibration(slope=0.0, similarity=2.0, named=4.0, offset=-3.0)
+        >>> told.probability(rank=-1.0, cosine=0.5, heard=0.5)
+        0.5
+        """
+        z = self.slope * rank + self.similarity * cosine + self.named * heard + self.offset
+        return 1 / (1 + math.exp(-z))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

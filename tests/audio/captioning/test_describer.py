@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from seqkit import errors
-from seqkit.audio.captioning import describer
+from seqkit.audio.captioning import describer, examples
 from seqkit.audio.captioning.describer import CaptionDescriber, DescribeConfig
 from seqkit.audio.captioning.folder import Calibration, Parts
 from seqkit.audio.captioning.general import BROAD, GENERAL
 from seqkit.audio.captioning.model import Source
 from seqkit.audio.captioning.ranking import RankConfig
+from seqkit.audio.captioning.words import classes_in
 
 
 def waves(count: int = 2) -> list[np.ndarray]:
@@ -78,6 +79,22 @@ def test_what_is_unlikely_to_be_right_stays_general(parts: Parts) -> None:
     assert found[0].text in {GENERAL, *BROAD.values()}
     assert found[0].score < 0.01
     assert len(found) == 2
+
+
+@torch.inference_mode()
+def test_a_score_is_of_cosine_and_of_the_class_that_is_named(parts: Parts) -> None:
+    calibration = Calibration(slope=0.0, similarity=3.0, named=2.0, offset=-1.0)
+    own = CaptionDescriber(dataclasses.replace(parts, calibration=calibration), DescribeConfig(candidates=6))
+    wave = waves(1)[0]
+    found = own.describe([wave], 6)[0]
+    # Classes that are not worth telling the decoder count as not heard.
+    probabilities_C = examples.told(parts.encoder.hear([torch.from_numpy(wave)]).logits_BC[0].sigmoid())
+    most = 1.0
+    for one in found:
+        heard = max((float(probabilities_C[place]) for place in classes_in(one.text)), default=0.0)
+        assert one.similarity is not None
+        most = min(most, 1 / (1 + np.exp(-(3.0 * one.similarity + 2.0 * heard - 1.0))))
+        assert one.score == pytest.approx(most, abs=1e-5)
 
 
 def test_seeds_draw_anew_and_the_same_seed_again(parts: Parts) -> None:
