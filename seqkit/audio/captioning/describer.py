@@ -109,8 +109,8 @@ class CaptionDescriber:
         found = []
         for source, tokens in zip(sources, drawn, strict=True):
             ranked = rank(self._candidates(source, tokens), self.config.ranking)
-            found.append(list(self._calibrated(ranked[:n_best], source)))
-        return [self._cautious(captions, source) for captions, source in zip(found, sources, strict=True)]
+            found.append(self._cautious(list(self._calibrated(ranked[:n_best], source)), source))
+        return found
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -33,13 +33,12 @@ BROAD = {
 SURE = 0.5
 
 
-def sentence(probabilities_C: torch.Tensor, sure: float = SURE) -> str:
+def sentence(probabilities_C: torch.Tensor) -> str:
     """A sentence for the most probable of `BROAD`, or `GENERAL`.
 
     Parameters
     ----------
     probabilities_C : of AudioSet's classes.
-    sure : least probability of the class that is told.
 
     Examples
     --------
@@ -52,4 +51,4 @@ def sentence(probabilities_C: torch.Tensor, sure: float = SURE) -> str:
     """
     broad_G = probabilities_C[classes.indices(BROAD)]
     surest = int(broad_G.argmax())
-    return list(BROAD.values())[surest] if broad_G[surest] >= sure else GENERAL
+    return list(BROAD.values())[surest] if broad_G[surest] >= SURE else GENERAL

@@ -115,7 +115,11 @@ def _readings(model: GenomicModel, record: Record, frames: int, both_strands: bo
 
 def total(model: GenomicModel, record: Record, scores_T: np.ndarray) -> float:
     """The log-likelihood (nats) of a record from those of its tokens, in which every base counts once."""
-    scores_T, begins_T, spans_T = _scored(model, record, scores_T)
+    return _sum(model, *_scored(model, record, scores_T))
+
+
+def _sum(model: GenomicModel, scores_T: np.ndarray, begins_T: np.ndarray, spans_T: np.ndarray) -> float:
+    """Of the tokens that count."""
     if _shares_bases(model):
         scores_T = scores_T * _weights(begins_T, spans_T)
     return float(np.sum(scores_T))
@@ -167,8 +171,9 @@ def _score(model: GenomicModel, readings: list[tuple[Record, np.ndarray]]) -> Sc
     record = readings[0][0]
     totals, shares = [], []
     for reading, scores_T in readings:
-        totals.append(total(model, reading, scores_T))
-        bases = _scored_bases(model, reading, scores_T)
+        counted_T, begins_T, spans_T = _scored(model, reading, scores_T)
+        totals.append(_sum(model, counted_T, begins_T, spans_T))
+        bases = _scored_bases(model, reading, begins_T, spans_T)
         shares.append(totals[-1] / bases if bases else math.nan)
     return Score(
         name=record.name,
@@ -180,9 +185,8 @@ def _score(model: GenomicModel, readings: list[tuple[Record, np.ndarray]]) -> Sc
     )
 
 
-def _scored_bases(model: GenomicModel, record: Record, scores_T: np.ndarray) -> int:
+def _scored_bases(model: GenomicModel, record: Record, begins_T: np.ndarray, spans_T: np.ndarray) -> int:
     """All that a token which counts is the first to hold, or, where tokens share them, that any holds."""
-    _, begins_T, spans_T = _scored(model, record, scores_T)
     if _shares_bases(model):
         return int((_holders(begins_T, spans_T) > 0).sum())
     spans = model.tokenizer.spans(record.ids_T).astype(np.int64)
