@@ -38,7 +38,16 @@ LICENCES = {
 }
 HELD_OUT_CITIES = ("lisbon", "lyon")
 #: Spoken names, voices of games and single hits of drums are many and alike: so many of each are enough.
-MOST = {"speech": 400, "voices": 250, "buckle": 80, "drumkits": 300, "sound/de": 0, "sound/he": 0}
+MOST = {
+    "speech": 400,
+    "voices": 250,
+    "buckle": 80,
+    "drumkits": 300,
+    "sound/de": 0,
+    "sound/he": 0,
+    "memressp": 60,
+    "codriver": 40,
+}
 
 
 def main() -> None:
@@ -46,11 +55,12 @@ def main() -> None:
     parser.add_argument("--effects", type=Path, help="folder of unpacked packages")
     parser.add_argument("--made", type=Path, help="folder of what `made.py` made")
     parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--more", action="store_true", help="know the words of `effects.py --more` too")
     arguments = parser.parse_args()
     data = Path(os.environ["SEQKIT_DEV_DATA"]).expanduser() / "caption"
     rows = [
         *data_sets(data),
-        *(effects(arguments.effects) if arguments.effects else ()),
+        *(effects(arguments.effects, more=arguments.more) if arguments.effects else ()),
         *(made(arguments.made) if arguments.made else ()),
     ]
     kept = []
@@ -98,7 +108,7 @@ def row(file: Path, source: str, label: str, split: str) -> dict[str, Any]:
     }
 
 
-def effects(folder: Path) -> Iterator[dict[str, Any]]:
+def effects(folder: Path, *, more: bool = False) -> Iterator[dict[str, Any]]:
     """Sound files of unpacked packages, some kinds thinned out."""
     taken = dict.fromkeys(MOST, 0)
     files = [file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES]
@@ -116,7 +126,7 @@ def effects(folder: Path) -> Iterator[dict[str, Any]]:
             "package": package,
             "licence": f"see /usr/share/doc/{package}/copyright",
             "label": "",
-            "classes": classes_of_name(inner),
+            "classes": classes_of_name(inner, more=more),
             "split": "held-out" if draw(Path("split", inner)) < 0.05 else "train",
         }
 

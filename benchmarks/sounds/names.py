@@ -146,7 +146,81 @@ _WORDS = [
     (r"\bhiss", ["Hiss"]),
     (r"oxygen-", ["Sound effect"]),
 ]
-_COMPILED = [(re.compile(pattern), classes) for pattern, classes in _WORDS]
+#: The same for the packages of `effects.py --more`; read after the others.
+_MORE = [
+    (r"jingles?_bell|sleigh", ["Jingle bell", "Bell"]),
+    (r"helicopter|\bheli\b", ["Helicopter", "Aircraft"]),
+    (r"\bsiren\b|/police\b|firetruck", ["Siren", "Emergency vehicle"]),
+    (r"honkhonk|klaxon|carhorn|car_horn", ["Vehicle horn, car horn, honking", "Vehicle"]),
+    (r"heavytraffic", ["Traffic noise, roadway noise", "Vehicle"]),
+    (r"/applause\b|-applause\b", ["Applause", "Crowd"]),
+    (r"thunder(?!head|stick)", ["Thunder", "Thunderstorm"]),
+    (r"\brain(_loop)?\b", ["Rain", "Water"]),
+    (r"\bwind(_loop|gust)?\b|cavewind|cave_wind", ["Wind"]),
+    (r"env_sounds_water|river(_loop)?\b|waterfall|stream_loop", ["Water", "Stream"]),
+    (r"sea-shore|\bocean\b", ["Waves, surf", "Ocean", "Water"]),
+    (r"open_fire|fire_loop|fire_small|fire_large", ["Fire"]),
+    (r"heartbeat", ["Heart sounds, heartbeat"]),
+    (r"telephone|phone-incoming|/phone\b", ["Telephone"]),
+    (r"alarm-clock|alarmcreat|/alarm\b", ["Alarm"]),
+    (r"door[-_]?\w*(open|close|slam)|doorslam|dooropen|doorclose", ["Door"]),
+    (r"footstep|/step|-step-|_step_|stepsnow|singlesteps|/fs_", ["Walk, footsteps"]),
+    (r"fauna--animal--(cattle|cow)", ["Cattle, bovinae", "Moo", "Animal"]),
+    (r"fauna--animal--chicken", ["Chicken, rooster", "Cluck", "Fowl", "Animal"]),
+    (r"fauna--\w+--\w*goat", ["Goat", "Bleat", "Animal"]),
+    (r"fauna--\w+--\w*horse", ["Horse", "Animal"]),
+    (r"fauna--", ["Animal"]),
+    (r"con_saw", ["Sawing", "Tools"]),
+    (r"lumber_tree", ["Chop", "Wood"]),
+    (r"voice--\w+--|voices?--|codriver|vtoltalk|memressp", ["Speech"]),
+    (r"--music--|/music\d|music--", ["Music"]),
+    (r"forest_owl", ["Owl", "Hoot", "Bird", "Animal"]),
+    (r"bird_twitter|gm-bird\b", ["Bird", "Chirp, tweet", "Animal"]),
+    (r"raven", ["Crow", "Caw", "Bird", "Animal"]),
+    (r"comet-jet|jetplane", ["Jet engine", "Aircraft"]),
+    (r"engine[-_](start|car|vehicle)|tankidle|vehicle-sound|/diesel\b|hevidle", ["Engine", "Vehicle"]),
+    (
+        r"pistol|rifle|machgf|machinegun(?!.*(ric|bulet))|battle_mg|bullet-(rifle|smg|hmg|chaingun)",
+        ["Gunshot, gunfire"],
+    ),
+    (r"typewriter", ["Typewriter", "Typing"]),
+    (r"\bdrip\b|waterdrip", ["Drip", "Liquid"]),
+    (r"gm-(violin|fiddle)", ["Violin, fiddle", "Bowed string instrument", "Music"]),
+    (r"gm-viola|gm-strings", ["Bowed string instrument", "Music"]),
+    (r"gm-pizz", ["Pizzicato", "Music"]),
+    (r"gm-cello", ["Cello", "Bowed string instrument", "Music"]),
+    (r"gm-(p200-piano|rhodes|electric-piano|ep-2)", ["Piano", "Keyboard (musical)", "Music"]),
+    (r"gm-(rhodes|electric-piano|ep-2)", ["Electric piano"]),
+    (r"gm-(church-organ|rock-organ|b3|drawbar)", ["Organ", "Keyboard (musical)", "Music"]),
+    (r"gm-harpsichord", ["Harpsichord", "Music"]),
+    (r"gm-(jazz-guitar|clean|distortion|palmmuted|muted|harmonics)", ["Electric guitar", "Guitar", "Music"]),
+    (r"gm-(nylon|steel-[a-g])", ["Acoustic guitar", "Guitar", "Music"]),
+    (r"gm-\w*-?(slap|picked|finger|acoustic|fretless|pop)-?(bass|[a-g])", ["Bass guitar", "Guitar", "Music"]),
+    (r"gm-banjo", ["Banjo", "Music"]),
+    (r"gm-sitar", ["Sitar", "Music"]),
+    (r"gm-harp-", ["Harp", "Music"]),
+    (
+        r"gm-(flute|piccolo|pan-flute|recorder|shakhchi|ocar)",
+        ["Flute", "Wind instrument, woodwind instrument", "Music"],
+    ),
+    (r"gm-(oboe|clarinet|english-horn|e-s-bassoon)", ["Wind instrument, woodwind instrument", "Music"]),
+    (r"gm-clarinet", ["Clarinet"]),
+    (r"gm-(alto|tenor|baritone|soprano)", ["Saxophone", "Wind instrument, woodwind instrument", "Music"]),
+    (r"gm-(french-horns|tuba|brass-section|sbrass)", ["Brass instrument", "Music"]),
+    (r"gm-trombone", ["Trombone", "Brass instrument", "Music"]),
+    (r"gm-tp-", ["Trumpet", "Brass instrument", "Music"]),
+    (r"gm-bagpipe", ["Bagpipes", "Music"]),
+    (r"gm-accordian", ["Accordion", "Music"]),
+    (r"gm-(marimba|xylophone)", ["Marimba, xylophone", "Mallet percussion", "Percussion", "Music"]),
+    (r"gm-(glocken|celesta|music-box)", ["Glockenspiel", "Mallet percussion", "Percussion", "Music"]),
+    (r"gm-tubular", ["Tubular bells", "Bell", "Music"]),
+    (r"gm-(ahh-choir|ohh-voices|solo-vox)", ["Choir", "Singing", "Music"]),
+    (r"gm-timpani", ["Timpani", "Drum", "Percussion"]),
+    (r"gm-steel-drum", ["Steelpan", "Percussion"]),
+]
+_COMPILED, _MORE_COMPILED = (
+    [(re.compile(pattern), classes) for pattern, classes in words] for words in (_WORDS, _MORE)
+)
 
 
 def classes_of_label(label: str) -> list[str]:
@@ -154,11 +228,11 @@ def classes_of_label(label: str) -> list[str]:
     return list(_LABELS[label])
 
 
-def classes_of_name(path: str) -> list[str]:
-    """AudioSet names that the words in a file's path tell; none, often."""
+def classes_of_name(path: str, *, more: bool = False) -> list[str]:
+    """AudioSet names that the words in a file's path tell; none, often. `more`: also by the later words."""
     text = re.sub(r"(?<=[a-z])[-_ ]*\d+(?=\.)", "", path.lower()).rsplit(".", 1)[0]
     found: dict[str, None] = {}
-    for pattern, classes in _COMPILED:
+    for pattern, classes in (*_COMPILED, *_MORE_COMPILED) if more else _COMPILED:
         if pattern.search(text):
             found.update(dict.fromkeys(classes))
     return list(found)

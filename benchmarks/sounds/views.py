@@ -5,9 +5,9 @@
 A student that has few sounds learns more of its teachers where these also label changed and mixed sounds, as
 each then is (Beyer et al., Knowledge distillation: a good teacher is patient and consistent, arXiv
 2106.05237). One to three pieces are drawn, each played faster or slower, through another filter, at another
-loudness, and added. Half of the draws fall on the labelled data sets, half on the effects. The new manifest
-holds the old one's lines, then those of the views; a view has no label, and the classes of those parts that
-are about as loud as the loudest.
+loudness, and added. Half of the draws fall on the labelled data sets, half on effects and computed sounds.
+The new manifest holds the old one's lines, then those of the views; a view has no label, and the classes of
+those parts that are about as loud as the loudest.
 
 Shape suffixes: S samples.
 """
@@ -42,7 +42,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     lines = [json.loads(line) for line in arguments.manifest.read_text(encoding="utf-8").splitlines()]
     sounds = list(read(line for line in lines if line["split"] == "train"))
-    groups = [[s for s in sounds if bool(s[0]["label"]) is known] for known in (True, False)]
+    groups = [[s for s in sounds if of_data_set(s[0]) is known] for known in (True, False)]
     groups = [group for group in groups if group]
     views = []
     for number in range(arguments.count):
@@ -67,6 +67,11 @@ def read(lines: Any) -> Any:
             continue
         if len(wave_S) > RATE // 4 and np.abs(wave_S).max() > 1e-4:
             yield line, wave_S.astype(np.float16)
+
+
+def of_data_set(line: dict[str, Any]) -> bool:
+    """Whether a sound is of a labelled data set, and neither an effect nor computed."""
+    return bool(line["label"]) and line["source"] != "made"
 
 
 def view(groups: list[list[Any]], rng: np.random.Generator) -> tuple[np.ndarray, list[dict[str, Any]]]:
