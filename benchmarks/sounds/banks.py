@@ -44,7 +44,7 @@ def _chunk(content: bytes, name: bytes) -> bytes:
 
 
 def write(path: Path, wave_S: np.ndarray, rate: int) -> None:
-    """A wave as a file."""
+    """A wave (S,), within 16 bits, as a file."""
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", "not compressed"))
         file.writeframes(wave_S.astype("<i2").tobytes())

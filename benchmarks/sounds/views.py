@@ -15,10 +15,10 @@ Shape suffixes: S samples.
 import argparse
 import json
 import sys
-import wave
 from pathlib import Path
 from typing import Any
 
+import banks
 import numpy as np
 from reading import load
 
@@ -111,9 +111,7 @@ def changed(whole_S: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def write(path: Path, wave_S: np.ndarray) -> None:
     """A wave as 16-bit samples."""
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", "not compressed"))
-        file.writeframes((np.clip(wave_S, -1, 1) * 32767).astype("<i2").tobytes())
+    banks.write(path, np.clip(wave_S, -1, 1) * 32767, RATE)
 
 
 def line_of(path: Path, wave_S: np.ndarray, heard: list[dict[str, Any]]) -> dict[str, Any]:
